@@ -1,0 +1,1 @@
+"""The database: tables, engine, bulk statements and migrations. SQLite and PostgreSQL alike."""

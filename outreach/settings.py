@@ -1,0 +1,246 @@
+"""Every setting, read once: what the office wrote in outreach.toml, the environment, and the defaults of the mode.
+
+Precedence: an option of the command, then `OUTREACH_<KEY>`, then `outreach.toml`, then the default. A secret may stand in
+`OUTREACH_<KEY>_FILE` or in `secrets/<key>` below the home instead.
+"""
+
+import os
+import tomllib
+from datetime import timedelta
+from decimal import Decimal
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from outreach.errors import Misconfigured
+
+PREFIX = "OUTREACH_"
+SECRETS = ("office_key", "twilio_auth_token", "wechat_secret", "wechat_token", "wechat_aes_key")
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
+_UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+class SettingsFileBroken(Misconfigured):
+    """The settings file {path} is not valid TOML: {why}. Mend that line, or move the file away and run: outreach init"""
+
+
+class SettingWrong(Misconfigured):
+    """The setting {key} is wrong: {why}. It comes from {origin}."""
+
+
+def duration(value: Any) -> timedelta:
+    """Read a duration as people write it: `15s`, `2m`, `72h`, `3d`; raise ValueError else."""
+    if isinstance(value, timedelta):
+        return value
+    text = str(value).strip()
+    number = text.rstrip("abcdefghijklmnopqrstuvwxyz")
+    unit = _UNITS.get(text[len(number) :])
+    try:
+        if unit is None:
+            raise ValueError(text)
+        span = timedelta(**{unit: float(number)})
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"{text!r} is not a duration such as 15s, 2m, 72h or 3d") from error
+    if span < timedelta(0):
+        raise ValueError(f"{text!r} is less than nothing")
+    return span
+
+
+Duration = Annotated[timedelta, BeforeValidator(duration)]
+
+
+class Sender(BaseModel):
+    """Who a channel's messages go out as: one table `[[sender]]`, with the provider's limits and price."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True, frozen=True)
+
+    name: str = "sms"
+    channel: Literal["sms", "wechat"] = "sms"
+    provider: str = "twilio"
+    from_: str = Field(default="", alias="from")
+    messaging_service: str = ""
+    prefixes: tuple[str, ...] = ("+86",)
+    links: Literal["forbidden", "allowed"] = "forbidden"
+    per_second: float = Field(default=-1, ge=-1)
+    daily: int = Field(default=0, ge=0)
+    in_flight: int = Field(default=64, ge=1, le=2000)
+    price: Decimal = Decimal("0.05")
+    currency: str = "CNY"
+
+
+class Settings(BaseModel):
+    """What the office decided. Missing values are filled by the mode: seconds in rehearsal, a provider's pace in production."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True, frozen=True)
+
+    home: Path = Path()
+    mode: Literal["rehearsal", "production"] = "rehearsal"
+    lang: Literal["zh", "en"] = "zh"
+    database_url: str = ""
+    broker_url: str = "memory://"
+
+    office_name: str = "示例市人力资源和社会保障局"
+    office_place: str = "示例市"
+    sms_signature: str = "示例人社"
+    hotline: str = "12333"
+    wechat_name: str = "示例人社"
+    office_key: str = ""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=1, le=65535)
+    public_url: str = "http://127.0.0.1:8000"
+    sandbox_url: str = "http://127.0.0.1:8099"
+
+    twilio_base_url: str = ""
+    twilio_account_sid: str = ""
+    twilio_auth_token: str = ""
+    wechat_base_url: str = ""
+    wechat_app_id: str = ""
+    wechat_secret: str = ""
+    wechat_token: str = ""
+    wechat_aes_key: str = ""
+
+    request_timeout: Duration = timedelta(0)
+    lease: Duration = timedelta(0)
+    settle_grace: Duration = timedelta(0)
+    settle: Literal["auto", "person"] = "auto"
+    patience_sms: Duration = timedelta(hours=72)
+    patience_wechat: Duration = timedelta(hours=24)
+    receipt_wait: Duration = timedelta(0)
+    canary_failures: float = Field(default=0.2, ge=0, le=1)
+    quiet_hours: str = "21:00-08:00"
+    ignore_hours: bool | None = None
+    weekly_cap: int = Field(default=-1, ge=-1)
+    alternates: int = Field(default=1, ge=0, le=3)
+    max_cells: int = Field(default=2_000_000, ge=1000)
+    sender: tuple[Sender, ...] = (Sender(),)
+
+    @property
+    def rehearsal(self) -> bool:
+        """Whether nothing leaves this machine."""
+        return self.mode == "rehearsal"
+
+    @cached_property
+    def template_folders(self) -> tuple[Path, ...]:
+        """Where templates are looked for: the office's own folder first, then those that ship with the product."""
+        return (self.home / "templates", shipped("templates"))
+
+    @cached_property
+    def mapping_folders(self) -> tuple[Path, ...]:
+        """Where column mappings are looked for, in the same order."""
+        return (self.home / "contacts" / "mappings", shipped("contacts") / "mappings")
+
+
+def shipped(folder: str) -> Path:
+    """Return a content folder of the product: inside the wheel, else at the top of the checkout."""
+    inside = Path(__file__).parent / "_content" / folder
+    return inside if inside.is_dir() else Path(__file__).parent.parent / folder
+
+
+def load(home: str | Path | None = None, **options: Any) -> Settings:
+    """Read the settings of the office whose folder is `home` (else `OUTREACH_HOME`, else the current folder).
+
+    Raises SettingsFileBroken and SettingWrong, each with the place to mend.
+    """
+    folder = Path(home or os.environ.get(PREFIX + "HOME") or ".").resolve()
+    origins: dict[str, str] = {}
+    values: dict[str, Any] = {}
+    for origin, layer in (
+        (str(folder / "outreach.toml"), _from_file(folder / "outreach.toml")),
+        (str(folder / "secrets"), _from_secrets(folder)),
+        ("the environment", _from_environment()),
+        ("the command line", {key: value for key, value in options.items() if value is not None}),
+    ):
+        values |= layer
+        origins |= dict.fromkeys(layer, origin)
+    try:
+        plain = Settings(**{**values, "home": folder})
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        why = "no such setting" if first["type"] == "extra_forbidden" else first["msg"]
+        raise SettingWrong(key=key, why=why, origin=origins.get(str(first["loc"][0]), "the defaults")) from error
+    return _checked(_with_defaults_of_mode(plain))
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsFileBroken(path=path, why=error) from error
+
+
+def _from_secrets(home: Path) -> dict[str, Any]:
+    files = {key: home / "secrets" / key for key in SECRETS}
+    return {key: path.read_text("utf-8").strip() for key, path in files.items() if path.is_file()}
+
+
+def _from_environment() -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for key in Settings.model_fields:
+        name = PREFIX + key.upper()
+        if key in SECRETS and os.environ.get(name + "_FILE"):
+            values[key] = Path(os.environ[name + "_FILE"]).read_text("utf-8").strip()
+        if name in os.environ and key not in ("home", "sender"):
+            values[key] = os.environ[name]
+    return values
+
+
+def _with_defaults_of_mode(plain: Settings) -> Settings:
+    seconds = {True: (5, 20, 5, 10), False: (15, 60, 120, 900)}[plain.rehearsal]
+    spans = dict(zip(("request_timeout", "lease", "settle_grace", "receipt_wait"), seconds, strict=True))
+    filled: dict[str, Any] = {key: timedelta(seconds=span) for key, span in spans.items() if key not in plain.model_fields_set}
+    filled["database_url"] = (plain.database_url or "sqlite:///{home}/outreach.db").replace("{home}", str(plain.home))
+    if plain.weekly_cap < 0:
+        filled["weekly_cap"] = 0 if plain.rehearsal else 3
+    filled["ignore_hours"] = plain.rehearsal and plain.ignore_hours is not False
+    filled["sender"] = tuple(_paced(sender, plain.rehearsal) for sender in plain.sender)
+    if plain.rehearsal:
+        filled |= _rehearsal_gateway(plain)
+    else:
+        filled |= {
+            "twilio_base_url": plain.twilio_base_url or "https://api.twilio.com",
+            "wechat_base_url": plain.wechat_base_url or "https://api.weixin.qq.com",
+        }
+    return plain.model_copy(update=filled)
+
+
+def _paced(sender: Sender, rehearsal: bool) -> Sender:
+    if sender.per_second >= 0:
+        return sender
+    return sender.model_copy(update={"per_second": 0 if rehearsal else 20})
+
+
+def _rehearsal_gateway(plain: Settings) -> dict[str, Any]:
+    """Fill in the fixed account under which the sandbox knows us: a rehearsal needs no secret of the office."""
+    fixed = {
+        "twilio_base_url": plain.sandbox_url,
+        "wechat_base_url": plain.sandbox_url,
+        "twilio_account_sid": "AC" + "0" * 32,
+        "twilio_auth_token": "sandbox",
+        "wechat_app_id": "wx" + "0" * 16,
+        "wechat_secret": "sandbox",
+        "wechat_token": "sandbox",
+        "wechat_aes_key": "sandbox" + "0" * 36,
+        "office_key": "0" * 64,
+    }
+    return {key: getattr(plain, key) or value for key, value in fixed.items()}
+
+
+def _checked(settings: Settings) -> Settings:
+    """Hold the time-outs against each other: a lease must outlast the request that it covers, or two workers could send one row."""
+    if settings.lease < 2 * settings.request_timeout:
+        raise Misconfigured(key="lease", why="it must be at least twice request_timeout")
+    if settings.request_timeout <= timedelta(0):
+        raise Misconfigured(key="request_timeout", why="it must be more than 0s")
+    return settings
+
+
+def is_loopback(url: str) -> bool:
+    """Whether an address stays on this machine."""
+    host = url.partition("://")[2].partition("/")[0]
+    return any(host == name or host.startswith(name + ":") for name in LOOPBACK)

