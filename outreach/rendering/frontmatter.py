@@ -1,0 +1,149 @@
+"""The head of a template: between two lines `+++`, what it is called, which channel carries it and as which kind it is filed."""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from outreach.errors import BadInput
+from outreach.rendering.fields import nearest
+
+FENCE = "+++"
+NOTICE, PUBLICITY, ONE_TIME_CODE = "通知", "推广", "验证码"
+KINDS = (NOTICE, PUBLICITY, ONE_TIME_CODE)
+"""As Chinese gateways file a text: a notice, publicity (which must offer a way out), a one-time code."""
+
+KEYS = ("title", "channel", "kind", "filed", "signature", "wechat")
+REQUIRED = ("title", "channel")
+
+
+class TemplateInvalid(BadInput):
+    """{file}, line {line}: the template cannot be understood."""
+
+
+class FrontMatterMissing(TemplateInvalid):
+    """{file}, line {line}: a template begins with a line +++; write title, channel and kind beneath it, then another line +++."""
+
+
+class FrontMatterOpen(TemplateInvalid):
+    """{file}, line {line}: the front matter is not closed; write a line +++ beneath its last key."""
+
+
+class FrontMatterBroken(TemplateInvalid):
+    """{file}, line {line}: this is not written as key = "text": {detail}."""
+
+
+class KeyUnknown(TemplateInvalid):
+    """{file}, line {line}: the key {key} is not known here; use {known}."""
+
+
+class KeyMisspelt(KeyUnknown):
+    """{file}, line {line}: the key {key} is not known here; write {nearest}."""
+
+
+class KeyMissing(TemplateInvalid):
+    """{file}, line {line}: the front matter does not say {key}; add a line {key} = "…"."""
+
+
+class KeyWrong(TemplateInvalid):
+    """{file}, line {line}: {key} is {value}; write {expected}."""
+
+
+@dataclass(frozen=True)
+class FrontMatter:
+    """What the head says; `lines` tells in which line of the file each key stands."""
+
+    title: str
+    channel: str
+    kind: str
+    filed: str
+    signature: str
+    wechat: Mapping[str, str]
+    lines: Mapping[str, int]
+
+
+def split(source: str, *, file: str) -> tuple[str, str, int]:
+    """Return the front matter, the body, and the line in which the body begins."""
+    lines = source.split("\n")
+    if lines[0].rstrip() != FENCE:
+        raise FrontMatterMissing(file=file, line=1)
+    for number, line in enumerate(lines[1:], start=2):
+        if line.rstrip() == FENCE:
+            return "\n".join(lines[1 : number - 1]), "\n".join(lines[number:]), number + 1
+    raise FrontMatterOpen(file=file, line=1)
+
+
+def read(head: str, *, channel: str, file: str) -> FrontMatter:
+    """Read the front matter of a template in the folder `channel`; refuse what is not known, naming the line."""
+    values = _toml(head, file=file)
+    lines = {key: _line_of(key, head) for key in values}
+    _require_known(values, lines, file=file)
+    texts = {key: _text(values, key, lines, file=file) for key in KEYS if key != "wechat"}
+    if texts["channel"] != channel:
+        raise KeyWrong(file=file, line=lines["channel"], key="channel", value=_quoted(texts["channel"]), expected=f'"{channel}"')
+    if texts["kind"] not in KINDS:
+        raise KeyWrong(file=file, line=lines["kind"], key="kind", value=_quoted(texts["kind"]), expected=_choice(KINDS))
+    return FrontMatter(**texts, wechat=_wechat(values, lines, file=file), lines=MappingProxyType(lines))
+
+
+def _toml(head: str, *, file: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(head)
+    except tomllib.TOMLDecodeError as error:
+        place = re.search(r"at line (\d+)", str(error))
+        line = int(place[1]) if place else head.count("\n") + 1
+        detail = re.sub(r"\s*\(at .*\)$", "", str(error))
+        raise FrontMatterBroken(file=file, line=line + 1, detail=detail) from error
+
+
+def _line_of(key: str, head: str) -> int:
+    """Find the line of the file in which a key stands (the head begins in line 2)."""
+    for number, line in enumerate(head.split("\n"), start=2):
+        if re.match(rf"""\s*\[?\s*["']?{re.escape(key)}["']?\s*[\].=]""", line):
+            return number
+    return 1
+
+
+def _require_known(values: Mapping[str, Any], lines: Mapping[str, int], *, file: str) -> None:
+    for key in values:
+        if key in KEYS:
+            continue
+        likely = nearest(key, KEYS)
+        if likely:
+            raise KeyMisspelt(file=file, line=lines[key], key=_quoted(key), nearest=likely)
+        raise KeyUnknown(file=file, line=lines[key], key=_quoted(key), known=" ".join(KEYS))
+    needed = (*REQUIRED, "kind") if values.get("channel") == "sms" else REQUIRED
+    for key in needed:
+        if not values.get(key):
+            raise KeyMissing(file=file, line=lines.get(key, 1), key=key)
+
+
+def _text(values: Mapping[str, Any], key: str, lines: Mapping[str, int], *, file: str) -> str:
+    value = values.get(key, NOTICE if key == "kind" else "")
+    if not isinstance(value, str):
+        raise KeyWrong(file=file, line=lines[key], key=key, value=_quoted(value), expected=f'{key} = "…"')
+    return value.strip()
+
+
+def _wechat(values: Mapping[str, Any], lines: Mapping[str, int], *, file: str) -> Mapping[str, str]:
+    """Check the table that gives WeChat its template id and an expression for each of the template's keys."""
+    table = values.get("wechat", {})
+    expected = 'wechat = { id = "…", thing1 = "…" }'
+    if not isinstance(table, dict) or (table and not table.get("id")):
+        raise KeyWrong(file=file, line=lines["wechat"], key="wechat", value=_quoted(table), expected=expected)
+    for key, value in table.items():
+        if not isinstance(value, str):
+            raise KeyWrong(file=file, line=lines["wechat"], key=f"wechat.{key}", value=_quoted(value), expected=f'{key} = "…"')
+    return MappingProxyType(dict(table))
+
+
+def _quoted(value: object) -> str:
+    """Show a value as it might stand in the file, on one line and not too long."""
+    text = " ".join((f'"{value}"' if isinstance(value, str) else str(value)).split())
+    return text if len(text) <= 60 else text[:59] + "…"
+
+
+def _choice(values: tuple[str, ...]) -> str:
+    return " / ".join(f'"{value}"' for value in values)

@@ -1,0 +1,310 @@
+"""The little language of templates: fields, `if`, `for` over the enterprises, and a few filters.
+
+It is Jinja2 in its sandbox, cut down until every body is a pure function of its fields that ends soon: the syntax tree may hold
+only what is listed here, so a template can neither read the time nor call anything nor grow without bound, whoever wrote it.
+Fields are renamed to their English names in the tree, once, so that rendering looks up one name only.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from types import CodeType
+from typing import Any
+
+from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, Undefined, meta, nodes
+from jinja2.filters import FILTERS
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.tests import TESTS
+
+from outreach.rendering.fields import canonical
+from outreach.rendering.frontmatter import TemplateInvalid
+
+_ALLOWED = (
+    nodes.Template,
+    nodes.Output,
+    nodes.TemplateData,
+    nodes.Name,
+    nodes.Const,
+    nodes.List,
+    nodes.If,
+    nodes.For,
+    nodes.CondExpr,
+    nodes.Compare,
+    nodes.Operand,
+    nodes.And,
+    nodes.Or,
+    nodes.Not,
+    nodes.Filter,
+    nodes.Test,
+    nodes.Getattr,
+    nodes.Getitem,
+    nodes.Slice,
+    nodes.Add,
+    nodes.Sub,
+    nodes.Concat,
+    nodes.Neg,
+)
+_SHOWN = {
+    nodes.Call: "x(…)",
+    nodes.Assign: "{% set %}",
+    nodes.AssignBlock: "{% set %}",
+    nodes.Macro: "{% macro %}",
+    nodes.Mul: "*",
+    nodes.Pow: "**",
+    nodes.Div: "/",
+    nodes.FloorDiv: "//",
+    nodes.Mod: "%",
+}
+_LOOP = frozenset({"index", "index0", "revindex", "revindex0", "first", "last", "length"})
+_TESTS = ("defined", "undefined", "none", "in", "odd", "even")
+_PLAIN_FILTERS = ("default", "d", "first", "last", "length", "count", "lower", "upper", "trim")
+
+FAILURES = (TemplateError, TypeError, ValueError, LookupError, ArithmeticError)
+"""What writing a body can end in, when a value is missing or is not of the kind that is asked of it."""
+
+LONGEST = 20_000
+"""A template of more characters is no message; refused before it is parsed."""
+
+
+class SyntaxWrong(TemplateInvalid):
+    """{file}, line {line}: the template is not written correctly: {detail}."""
+
+
+class TooLong(TemplateInvalid):
+    """{file}, line {line}: a template may have {longest} characters at most; this one has {length}."""
+
+
+class TooDeep(TemplateInvalid):
+    """{file}, line {line}: the template is nested too deeply; write it more simply."""
+
+
+class ConstructRefused(TemplateInvalid):
+    """{file}, line {line}: {construct} may not stand in a template; it may hold fields, if, for over the enterprises, and filters."""
+
+
+class FilterUnknown(TemplateInvalid):
+    """{file}, line {line}: there is no filter or test {name}; use {known}."""
+
+
+def short(name: object, n: int | None = None) -> str:
+    """Shorten an enterprise's name to at most `n` characters: first its legal form goes, then its end, for a … .
+
+    A name that fits stays as it is. Without `n` only the legal form goes.
+    """
+    text = str(name).strip()
+    if n is None:
+        return _without_legal_form(text)
+    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+        raise ValueError("short(n) takes a number of characters, from 1")
+    if len(text) <= n:
+        return text
+    text = _without_legal_form(text)
+    return text if len(text) <= n else text[: n - 1].rstrip() + "…"
+
+
+_LEGAL_FORM = re.compile(
+    r"(?:股份)?有限(?:责任)?公司|股份公司|责任公司"
+    r"|[((](?:特殊普通合伙|普通合伙|有限合伙|个人独资|个体工商户?|有限合伙企业)[))]"
+    r"|(?:,?\s*(?:Co\.?,?\s*Ltd|Inc|Corp|Ltd|LLC)\.?)$"
+)
+
+
+def _without_legal_form(name: str) -> str:
+    """Take 有限公司 and its like off a name; a branch keeps what tells it from its company; never all of the name."""
+    bare = _LEGAL_FORM.sub("", name).strip()
+    return bare if len(bare) >= 2 else name
+
+
+def joined(values: object, separator: object = "、") -> str:
+    """Put a list of names on one line. A text is refused: joining its characters could only blow it up."""
+    if not isinstance(values, list | tuple):
+        raise TypeError("join takes a list, such as the enterprises")
+    return str(separator).join(_shown_text(value) for value in values)
+
+
+def shown(value: Any) -> Any:
+    """Say how a value is printed: nothing for none, 是 or 否 for a truth value, names of a list with 、 between them."""
+    if value.__class__ is str or isinstance(value, Undefined):
+        return value
+    return _shown_text(value)
+
+
+def _shown_text(value: Any) -> str:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "是" if value else "否"
+        case str() | int() | float():
+            return str(value)
+        case list() | tuple():
+            return joined(value)
+        case _:
+            raise TypeError("this is a group of values, not a text; name one of them")
+
+
+class Language(ImmutableSandboxedEnvironment):
+    """Jinja2's sandbox, in which a dotted name is a key of what was imported and never a method."""
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        return self._key(obj, attribute) if isinstance(obj, Mapping) else super().getattr(obj, attribute)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        return self._key(obj, argument) if isinstance(obj, Mapping) else super().getitem(obj, argument)
+
+    def _key(self, obj: Mapping[Any, Any], key: Any) -> Any:
+        return obj[key] if key in obj else self.undefined(obj=obj, name=str(key))
+
+
+@lru_cache(maxsize=1)
+def environment() -> Language:
+    """Return the one environment in which every template is compiled: no globals, no loader, no clock, no randomness."""
+    made = Language(
+        undefined=StrictUndefined,
+        autoescape=False,
+        keep_trailing_newline=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=shown,
+        loader=None,
+        cache_size=0,
+    )
+    made.globals.clear()
+    made.filters = {"short": short, "join": joined, **{name: FILTERS[name] for name in _PLAIN_FILTERS}}
+    made.tests = {name: TESTS[name] for name in _TESTS}
+    return made
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A body ready to be written: its code, the fields it reads, and what it says whatever they are."""
+
+    code: CodeType
+    fields: frozenset[str]
+    literal: str
+
+
+def prepare(source: str, *, name: str, file: str, first_line: int = 1) -> Prepared:
+    """Parse and compile a body, its fields renamed to English; refuse what may not stand in it, naming the line of the file.
+
+    `fields` has `register.<name>.<field>` for each field of a register that is written out.
+    """
+    if len(source) > LONGEST:
+        raise TooLong(file=file, line=first_line, longest=LONGEST, length=len(source))
+    try:
+        tree = environment().parse(source)
+        for node, within in _walk(tree):
+            _require_allowed(node, within, file=file, offset=first_line - 1)
+        for field in tree.find_all(nodes.Name):
+            field.name = canonical(field.name)
+        return Prepared(environment().compile(tree, filename=name), _names_used(tree), _literal_text(tree))
+    except TemplateSyntaxError as error:
+        raise SyntaxWrong(file=file, line=first_line + error.lineno - 1, detail=_one_line(error.message)) from error
+    except ValueError as error:  # a number of thousands of digits
+        raise SyntaxWrong(file=file, line=first_line, detail=_one_line(str(error))) from error
+    except (RecursionError, MemoryError, SyntaxError) as error:  # Python's own limits on nesting
+        raise TooDeep(file=file, line=first_line) from error
+
+
+def writer(code: CodeType) -> Callable[[Mapping[str, Any]], str]:
+    """Return the function that writes a body; the fastest way through Jinja2, as a plan writes tens of thousands.
+
+    Raises `FAILURES` when a field has no value or is not of the kind that is asked of it.
+    """
+    template = environment().template_class.from_code(environment(), code, {})
+    begin, new_context = template.root_render_func, template.new_context
+
+    def write(fields: Mapping[str, Any]) -> str:
+        return "".join(begin(new_context(fields if isinstance(fields, dict) else dict(fields), shared=True)))
+
+    return write
+
+
+def line_of(error: BaseException, code: CodeType) -> int:
+    """Return the line of the body in which an error of its writing arose; 1 when it cannot be told."""
+    template = environment().template_class.from_code(environment(), code, {})
+    step, line = error.__traceback__, 1
+    while step is not None:
+        if step.tb_frame.f_code.co_filename == code.co_filename:
+            line = template.get_corresponding_lineno(step.tb_lineno)
+        step = step.tb_next
+    return line
+
+
+def _names_used(tree: nodes.Template) -> frozenset[str]:
+    """Return the fields a parsed body reads; of a register, each `register.<name>.<field>` that is written out."""
+    plain = meta.find_undeclared_variables(tree)
+    dotted = set(_register_paths(tree)) if "register" in plain else set()
+    return frozenset((plain - {"register"} if dotted else plain) | dotted)
+
+
+def _literal_text(tree: nodes.Template) -> str:
+    """Return what a body says whatever its fields are: its text and the texts in its expressions, a line each."""
+    data = [node.data for node in tree.find_all(nodes.TemplateData)]
+    quoted = [node.value for node in tree.find_all(nodes.Const) if isinstance(node.value, str)]
+    return "\n".join([*data, *quoted])
+
+
+def _walk(node: nodes.Node, within: tuple[nodes.Node, ...] = ()) -> Iterator[tuple[nodes.Node, tuple[nodes.Node, ...]]]:
+    """Yield every node with those it stands in, the outermost first; without recursion, for hostile depth."""
+    waiting = [(node, within)]
+    while waiting:
+        current, above = waiting.pop()
+        yield current, above
+        waiting.extend((child, (*above, current)) for child in current.iter_child_nodes())
+
+
+def _require_allowed(node: nodes.Node, within: tuple[nodes.Node, ...], *, file: str, offset: int) -> None:
+    line = offset + next((step.lineno for step in (node, *reversed(within)) if step.lineno), 1)
+    if not isinstance(node, _ALLOWED):
+        shown_as = _SHOWN.get(type(node), f"{{% {type(node).__name__.lower()} %}}")
+        raise ConstructRefused(file=file, line=line, construct=shown_as)
+    if isinstance(node, nodes.For):
+        _require_plain_loop(node, within, file=file, line=line)
+    if isinstance(node, nodes.Getattr) and not _is_readable(node):
+        raise ConstructRefused(file=file, line=line, construct=f".{node.attr}")
+    if isinstance(node, nodes.Filter) and node.name not in environment().filters:
+        raise FilterUnknown(file=file, line=line, name=node.name, known=" ".join(sorted(environment().filters)))
+    if isinstance(node, nodes.Test) and node.name not in environment().tests:
+        raise FilterUnknown(file=file, line=line, name=node.name, known=" ".join(sorted(environment().tests)))
+
+
+def _require_plain_loop(loop: nodes.For, within: tuple[nodes.Node, ...], *, file: str, line: int) -> None:
+    """Loops run over the enterprises, or the first few of them, and not within one another: their length is the list's."""
+    over = loop.iter.node if isinstance(loop.iter, nodes.Getitem) and isinstance(loop.iter.arg, nodes.Slice) else loop.iter
+    if not (isinstance(over, nodes.Name) and canonical(over.name) == "enterprises"):
+        raise ConstructRefused(file=file, line=line, construct="{% for %} over anything but the enterprises")
+    if loop.recursive or any(isinstance(node, nodes.For) for node in within):
+        raise ConstructRefused(file=file, line=line, construct="{% for %} within {% for %}")
+
+
+def _is_readable(node: nodes.Getattr) -> bool:
+    """A dot is for registers and for where a loop stands; on anything else it would reach Python's methods."""
+    root = node.node
+    if isinstance(root, nodes.Name) and root.name == "loop":
+        return node.attr in _LOOP
+    while isinstance(root, nodes.Getattr | nodes.Getitem):
+        root = root.node
+    return isinstance(root, nodes.Name) and canonical(root.name) == "register"
+
+
+def _register_paths(tree: nodes.Template) -> Iterator[str]:
+    """Yield `register.<name>.<field>` for each dotted way into a register, the longest form of each."""
+    inner: set[int] = set()
+    for node, _ in _walk(tree):
+        if id(node) in inner or not isinstance(node, nodes.Getattr | nodes.Getitem):
+            continue
+        path: list[str] = []
+        step: nodes.Node = node
+        while isinstance(step, nodes.Getattr | nodes.Getitem):
+            key = step.attr if isinstance(step, nodes.Getattr) else getattr(step.arg, "value", "?")
+            path.insert(0, str(key))
+            inner.add(id(step))
+            step = step.node
+        if isinstance(step, nodes.Name) and step.name == "register":
+            yield ".".join(["register", *path])
+
+
+def _one_line(message: str | None) -> str:
+    return " ".join((message or "").split()).rstrip(".")

@@ -1,0 +1,269 @@
+"""The texts of the office: found by name in its folders, read once, and written for each recipient."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from types import CodeType, MappingProxyType
+from typing import Any
+
+from jinja2 import UndefinedError
+
+from outreach import tokens
+from outreach.errors import BadInput, NotFound
+from outreach.rendering import frontmatter, language
+from outreach.rendering.fields import FIELDS, canonical, nearest
+from outreach.rendering.frontmatter import TemplateInvalid
+
+ENDINGS = MappingProxyType({"sms": ".txt", "wechat": ".txt", "letter": ".md", "pledge": ".md"})
+"""The folders of message templates, and how the files in each end."""
+
+
+class NameWrong(BadInput):
+    """{name} is no name of a template; write the folder and the file without its ending, as in sms/pledge-invitation."""
+
+
+class TemplateNotFound(NotFound):
+    """There is no template {name}; `outreach templates list` shows those there are."""
+
+
+class TemplateMisspelt(TemplateNotFound):
+    """There is no template {name}; the nearest is {nearest}."""
+
+
+class NotUtf8(TemplateInvalid):
+    """{file}, line {line}: the file is not UTF-8; save it as UTF-8 in your editor."""
+
+
+class Unreadable(TemplateInvalid):
+    """{file} cannot be read: {detail}."""
+
+
+class UnknownField(TemplateInvalid):
+    """{file}: there is no field {field}; the nearest is {nearest}."""
+
+
+class FieldMissing(TemplateInvalid):
+    """{file}, line {line}: the field {field} has no value here; take it out, or write {field}|default("…")."""
+
+
+class RenderFailed(TemplateInvalid):
+    """{file}, line {line}: the text cannot be written: {detail}."""
+
+
+@dataclass(frozen=True)
+class MessageTemplate:
+    """A template as stored: `text` is the whole source, which is what a campaign freezes; `body` begins in line `body_line`."""
+
+    name: str
+    text: str = field(repr=False)
+    title: str
+    channel: str
+    kind: str
+    filed: str
+    signature: str
+    wechat: Mapping[str, str] = field(hash=False)
+    body: str = field(repr=False)
+    body_line: int
+    lines: Mapping[str, int] = field(repr=False, compare=False)
+    origin: Path | None = field(default=None, compare=False)
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the whole text, as 64 hex digits."""
+        return tokens.digest(self.text)
+
+    @property
+    def file(self) -> str:
+        """What to call the template's file before people."""
+        return str(self.origin) if self.origin else _file_name(self.name)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A template that is there to be loaded, and the file it comes from."""
+
+    name: str
+    origin: Path
+
+
+@dataclass(frozen=True)
+class Body:
+    """A template compiled: the fields it reads (English names), what it says whatever they are, and its ways to be written."""
+
+    fields: frozenset[str]
+    literal: str
+    code: CodeType
+    write: Callable[[Mapping[str, Any]], str]
+    wechat: Mapping[str, Callable[[Mapping[str, Any]], str]]
+
+
+def parse(name: str, source: str, *, origin: Path | None = None) -> MessageTemplate:
+    """Read a template's source; errors name its file (`origin`, if it has one) and line."""
+    channel = _require_name(name)
+    file = str(origin) if origin else _file_name(name)
+    head, body, line = frontmatter.split(source, file=file)
+    matter = frontmatter.read(head, channel=channel, file=file)
+    return MessageTemplate(
+        name=name,
+        text=source,
+        title=matter.title,
+        channel=matter.channel,
+        kind=matter.kind,
+        filed=matter.filed,
+        signature=matter.signature,
+        wechat=matter.wechat,
+        body=body,
+        body_line=line,
+        lines=matter.lines,
+        origin=origin,
+    )
+
+
+def load(name: str, folders: Sequence[Path]) -> MessageTemplate:
+    """Load a template from the first folder that has it: the office's own goes before ours."""
+    if "/" in name:
+        _require_name(name)
+        for folder in folders:
+            path = folder / _file_name(name)
+            if path.is_file():
+                return parse(name, _source(path), origin=path)
+    likely = nearest(name, [stored.name for stored in names(folders)])
+    if likely:
+        raise TemplateMisspelt(what="template", name=name, nearest=likely)
+    raise TemplateNotFound(what="template", name=name)
+
+
+def names(folders: Sequence[Path]) -> list[Stored]:
+    """Return every template there is, by name, each from the first folder that has it."""
+    found: dict[str, Path] = {}
+    for folder in folders:
+        for channel, ending in ENDINGS.items():
+            for path in (folder / channel).glob(f"*{ending}"):
+                if path.is_file() and _STEM.fullmatch(path.stem):
+                    found.setdefault(f"{channel}/{path.stem}", path)
+    return [Stored(name, found[name]) for name in sorted(found)]
+
+
+@lru_cache(maxsize=256)
+def compile(template: MessageTemplate) -> Body:
+    """Compile a template, once for each text."""
+    where = {"name": template.name, "file": template.file}
+    body = language.prepare(template.body, **where, first_line=template.body_line)
+    parts = {key: _expression(value, template) for key, value in template.wechat.items() if key != "id"}
+    return Body(
+        fields=body.fields.union(*(part.fields for part in parts.values())),
+        literal="\n".join([body.literal, *(part.literal for part in parts.values())]),
+        code=body.code,
+        write=language.writer(body.code),
+        wechat=MappingProxyType({key: language.writer(part.code) for key, part in parts.items()}),
+    )
+
+
+def renderer(template: MessageTemplate) -> Callable[[Mapping[str, Any]], str]:
+    """Return the function that writes this template's text from merge fields, for many recipients.
+
+    Fields are given under their English names. A text message is one line: lines of the file are joined (with a blank between
+    Latin words, without one between Chinese), and an empty line in the file stays as a line break. Every other text keeps its
+    lines. Blanks around the whole go. The text is a pure function of the template and the fields.
+
+    Raises `UnknownField` here; `FieldMissing` and `RenderFailed` when a text is written.
+    """
+    body = compile(template)
+    for name in unknown_fields(template):
+        raise UnknownField(file=template.file, field=name, nearest=nearest(name) or " ".join(FIELDS.values()))
+    write, one_line = body.write, template.channel == "sms"
+
+    def text(fields: Mapping[str, Any]) -> str:
+        try:
+            written = write(fields).strip()
+        except language.FAILURES as error:
+            raise _failure(error, template, body) from error
+        return _joined_lines(written) if one_line and "\n" in written else written
+
+    return text
+
+
+def render(template: MessageTemplate, fields: Mapping[str, Any]) -> str:
+    """Write a template's text for one recipient; see `renderer`."""
+    return renderer(template)(fields)
+
+
+def wechat_data(template: MessageTemplate, fields: Mapping[str, Any]) -> dict[str, str]:
+    """Return the values of a WeChat template message, by the keys that the front matter maps (`id` left out)."""
+    body = compile(template)
+    try:
+        return {key: write(fields).strip() for key, write in body.wechat.items()}
+    except language.FAILURES as error:
+        raise _failure(error, template, body) from error
+
+
+def fields_used(template: MessageTemplate) -> frozenset[str]:
+    """Return the fields a template reads, by their English names; a register's as `register.<name>.<field>`."""
+    return compile(template).fields
+
+
+def unknown_fields(template: MessageTemplate) -> list[str]:
+    """Return the names a template reads that are no fields, as written."""
+    return sorted(name for name in fields_used(template) if name.partition(".")[0] not in FIELDS)
+
+
+_STEM = re.compile(r"\w[\w.-]{0,63}")
+
+
+def _require_name(name: str) -> str:
+    """Return the folder of a well-formed name; anything that could lead out of the folders is none."""
+    channel, _, stem = name.partition("/")
+    if channel not in ENDINGS or not _STEM.fullmatch(stem):
+        raise NameWrong(what=name, name=" ".join(name.split())[:80])
+    return channel
+
+
+def _file_name(name: str) -> str:
+    return name + ENDINGS[name.partition("/")[0]]
+
+
+def _source(path: Path) -> str:
+    """Read a file so that the same text has the same digest wherever it was saved: no byte order mark, plain line ends."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(5 * language.LONGEST)
+    except OSError as error:
+        raise Unreadable(file=str(path), line=1, detail=error.strerror or str(error)) from error
+    try:
+        return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as error:
+        raise NotUtf8(file=str(path), line=content.count(b"\n", 0, error.start) + 1) from error
+
+
+def _expression(source: str, template: MessageTemplate) -> language.Prepared:
+    """Compile one value of the wechat table: an expression, as it would stand between {{ and }}."""
+    line = template.lines.get("wechat", 1)
+    if "}}" in source or "{%" in source:
+        raise language.SyntaxWrong(file=template.file, line=line, detail=source)
+    return language.prepare(f"{{{{ {source} }}}}", name=template.name, file=template.file, first_line=line)
+
+
+_LINE_BREAK = re.compile(r"\s*\n\s*")
+_EMPTY_LINE = re.compile(r"[^\S\n]*\n[^\S\n]*\n\s*")
+
+
+def _joined_lines(text: str) -> str:
+    return "\n".join(_LINE_BREAK.sub(_between, paragraph) for paragraph in _EMPTY_LINE.split(text))
+
+
+def _between(line_break: re.Match[str]) -> str:
+    """Say what stands where two lines are joined: a blank between Latin words, nothing beside Chinese."""
+    text = line_break.string
+    return " " if text[line_break.start() - 1].isascii() and text[line_break.end()].isascii() else ""
+
+
+def _failure(error: Exception, template: MessageTemplate, body: Body) -> TemplateInvalid:
+    line = template.body_line + language.line_of(error, body.code) - 1
+    detail = " ".join(str(error).split())
+    if isinstance(error, UndefinedError):
+        name = re.search(r"'([^']+)'(?: is undefined)?$", detail)
+        field = canonical(name[1]) if name else detail
+        return FieldMissing(file=template.file, line=line, field=FIELDS.get(field, field))
+    return RenderFailed(file=template.file, line=line, detail=detail)
