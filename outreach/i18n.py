@@ -1,10 +1,9 @@
 """What people read, in their language: gettext, English in the source, Chinese complete.
 
-The language is chosen once a process by the doorway (`--lang`, then the setting, then LANG) with `use`.
+The language is chosen once a process by the doorway (`--lang`, then the setting `lang`) with `use`.
 """
 
 import gettext as _gettext
-import os
 from pathlib import Path
 
 from outreach.errors import OutreachError
@@ -24,12 +23,6 @@ def catalogue(lang: str) -> _gettext.NullTranslations:
     if lang == "en":
         return _gettext.NullTranslations()
     return _gettext.translation(DOMAIN, FOLDER, ["zh_CN"], fallback=True)
-
-
-def from_environment() -> str:
-    """Guess the language from LC_ALL, LC_MESSAGES or LANG: Chinese unless it plainly says another."""
-    value = next((os.environ[name] for name in ("LC_ALL", "LC_MESSAGES", "LANG") if os.environ.get(name)), "")
-    return "en" if value.startswith("en") else "zh"
 
 
 def gettext(message: str) -> str:

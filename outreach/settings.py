@@ -165,6 +165,12 @@ def load(home: str | Path | None = None, **options: Any) -> Settings:
     return _checked(_with_defaults_of_mode(plain))
 
 
+def staff_from_environment() -> tuple[str | None, Path | None]:
+    """Return the account and the password file of an unattended run, where `OUTREACH_STAFF…` name them."""
+    file = os.environ.get(PREFIX + "STAFF_PASSWORD_FILE")
+    return os.environ.get(PREFIX + "STAFF"), Path(file) if file else None
+
+
 def _from_file(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text("utf-8"))

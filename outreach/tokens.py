@@ -41,3 +41,9 @@ def personal_code() -> str:
 def office_key() -> str:
     """Make the office's key for HMACs: 256 bits as hex."""
     return secrets.token_hex(32)
+
+
+def mask(value: str) -> str:
+    """Hide the middle of a phone, openid or code: `138****8000`. What is too short to hide in part is hidden whole."""
+    local = value.removeprefix("+86")
+    return f"{local[:3]}****{local[-4:]}" if len(local) >= 9 else "****"

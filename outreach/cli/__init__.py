@@ -1,0 +1,93 @@
+"""The command line: `outreach GROUP VERB`. Each command does one thing and has no logic of its own."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+import click
+
+from outreach import __version__, i18n
+from outreach.cli.base import Group, Office
+from outreach.errors import OutreachError
+from outreach.i18n import gettext as _
+
+COMMANDS = {
+    "demo": "outreach.cli.demo:demo",
+    "init": "outreach.cli.setup:init",
+    "check": "outreach.cli.setup:check",
+    "upgrade": "outreach.cli.setup:upgrade",
+    "up": "outreach.cli.processes:up",
+    "serve": "outreach.cli.processes:serve",
+    "worker": "outreach.cli.processes:worker",
+    "schedule": "outreach.cli.processes:schedule",
+    "sandbox": "outreach.cli.processes:sandbox",
+    "contacts": "outreach.cli.contacts:contacts",
+    "audience": "outreach.cli.audiences:audience",
+    "templates": "outreach.cli.templates:templates",
+    "campaign": "outreach.cli.campaigns:campaign",
+    "replies": "outreach.cli.replies:replies",
+    "report": "outreach.cli.reports:report",
+    "staff": "outreach.cli.staff:staff",
+}
+"""Each command by the place where it stands, so that only the one that runs is imported."""
+
+
+class Root(Group):
+    """The root: finds commands by name, in the singular and in the plural."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        known = next((word for word in (name, name + "s", name.removesuffix("s")) if word in COMMANDS), None)
+        if known is None:
+            return None
+        module, _colon, attribute = COMMANDS[known].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+
+@click.group("outreach", cls=Root)
+@click.version_option(__version__, prog_name="outreach")
+@click.pass_context
+def root(ctx: click.Context) -> None:
+    """Run the office's drive: contacts, campaigns, signatures, reports."""
+    ctx.ensure_object(Office)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and leave with its exit code: 0 done, 1 refused, 2 wrong usage, 130 Ctrl-C."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code; every error becomes one line on stderr."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    office = Office()
+    try:
+        _choose_language(arguments)
+        return int(root.main(list(arguments), prog_name="outreach", standalone_mode=False, obj=office) or 0)
+    except OutreachError as error:
+        return _fail(i18n.say(error), error.exit_code)
+    except click.ClickException as error:
+        return _fail(error.format_message(), 2)
+    except (click.Abort, KeyboardInterrupt):
+        return _fail(_("Stopped. Nothing is lost: the same command goes on where it stopped."), 130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+
+
+def _fail(line: str, code: int) -> int:
+    click.echo(_("error: {line}").format(line=" ".join(line.split())), err=True)
+    return code
+
+
+def _choose_language(arguments: Sequence[str]) -> None:
+    """Set the language before anything is said: help and errors of parsing come before the settings are read."""
+    for place, argument in enumerate(arguments):
+        if argument.startswith("--lang="):
+            i18n.use(argument.removeprefix("--lang="))
+        elif argument == "--lang":
+            i18n.use(arguments[place + 1] if place + 1 < len(arguments) else "zh")

@@ -1,0 +1,78 @@
+"""How a command answers: the result on stdout, all else on stderr."""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table as Grid
+
+from outreach.cli.base import Office
+from outreach.errors import UsageError
+from outreach.i18n import gettext as _
+from outreach.reports import workbook
+from outreach.reports.tables import Table
+
+
+def answer(office: Office, document: Mapping[str, Any], lines: Iterable[str], *, next_step: str = "") -> None:
+    """Answer with one document: as JSON, or in lines for people, followed by the next step to take."""
+    if office.format == "json":
+        click.echo(json.dumps(document, ensure_ascii=False, indent=2))
+        return
+    if office.format != "table":
+        raise UsageError(what=_("This command answers as table or json, not as {format}.").format(format=office.format))
+    for line in lines:
+        click.echo(line)
+    hint(next_step)
+
+
+def hint(next_step: str) -> None:
+    """Say on stderr what to do next."""
+    if next_step:
+        click.echo(_("Next step: {step}").format(step=next_step), err=True)
+
+
+def note(line: str) -> None:
+    """Say something on stderr that is not part of the result."""
+    click.echo(line, err=True)
+
+
+def show(office: Office, table: Table, *, title: str = "", next_step: str = "") -> None:
+    """Answer with a table, in the format that was asked for."""
+    if office.format == "json":
+        click.echo(json.dumps(table.document(), ensure_ascii=False, indent=2))
+    elif office.format == "csv":
+        sys.stdout.flush()
+        workbook.write_csv(table, sys.stdout.buffer)
+    elif office.format == "xlsx":
+        if sys.stdout.isatty():
+            raise UsageError(what=_("A workbook cannot be shown on a terminal: add > FILE.xlsx or --out FILE"))
+        workbook.write_xlsx(table, sys.stdout.buffer)
+    else:
+        grid(table, title)
+        hint(next_step)
+
+
+def grid(table: Table, title: str = "") -> None:
+    """Draw a table on the terminal; Chinese characters count as two columns."""
+    drawing = Grid(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for column in table.columns:
+        numeric = all(isinstance(row.get(column.id), int) for row in table.rows) and bool(table.rows)
+        drawing.add_column(column.label, justify="right" if numeric else "left", overflow="fold")
+    for row in table.rows:
+        drawing.add_row(*(_cell(row.get(column.id)) for column in table.columns))
+    if table.totals:
+        drawing.add_section()
+        first = table.columns[0].id
+        drawing.add_row(*(_cell(table.totals.get(column.id, _("Total") if column.id == first else "")) for column in table.columns), style="bold")
+    Console(highlight=False, soft_wrap=not sys.stdout.isatty(), markup=False).print(drawing)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    return str(value)
