@@ -1,0 +1,232 @@
+"""What may not be sent: everything wrong with a template before anybody is written to, each with a reason that says what to do."""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from outreach.i18n import gettext as _
+from outreach.i18n import say
+from outreach.rendering import templates
+from outreach.rendering.fields import FIELDS, nearest
+from outreach.rendering.frontmatter import ONE_TIME_CODE, PUBLICITY, TemplateInvalid
+from outreach.rendering.segments import measure, sms_text
+from outreach.rendering.templates import MessageTemplate
+
+REFUSE, WARN = "refuse", "warn"
+MOST_SEGMENTS = 8
+"""A provider takes 500 Chinese characters, eight parts, to mainland China at most (twilio.com/en/guidelines/cn/sms)."""
+
+WAY_OUT = "拒收请回复R"
+"""Publicity must end with it and a notice must not hold it, as Chinese gateways file texts."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with a template: what (`id`), whether it stops a plan (`severity`), and the data of its sentence."""
+
+    id: str
+    severity: str
+    data: Mapping[str, Any]
+
+    @property
+    def refuses(self) -> bool:
+        """Whether nothing may be sent while this stands."""
+        return self.severity == REFUSE
+
+
+def problems(
+    template: MessageTemplate,
+    *,
+    signature: str,
+    links_allowed: bool,
+    production: bool,
+    samples: Iterable[Mapping[str, Any]],
+    campaign: bool = True,
+) -> list[Problem]:
+    """Return all that is wrong with a template, each kind once for the template and once at most for its samples.
+
+    `signature` is the office's, for a template that has none of its own; `links_allowed` is the sender's rule; `samples` are
+    merge fields under their English names (real recipients and the longest values); `campaign` is false when a template is
+    looked at by itself, where one-time codes are in their place.
+    """
+    try:
+        body = templates.compile(template)
+    except TemplateInvalid as error:
+        return [Problem("invalid", REFUSE, {"error": error})]
+    unknown = templates.unknown_fields(template)
+    found = [_problem("unknown_field", template, field=name, nearest=_suggestion(name)) for name in unknown]
+    if campaign and template.kind == ONE_TIME_CODE:
+        found.append(_problem("one_time_code", template))
+    if template.channel == "sms":
+        found += _in_head(template, signature=signature, production=production)
+        if not links_allowed and "link" in body.fields:
+            found.append(_problem("link_forbidden", template))
+        found += _in_characters(template, body.literal, links_allowed=links_allowed)
+    if not unknown:
+        found += _in_samples(template, list(samples), signature=signature, links_allowed=links_allowed)
+    first: dict[tuple[str, object], Problem] = {}
+    for problem in found:
+        first.setdefault((problem.id, problem.data.get("field")), problem)
+    return list(first.values())
+
+
+def words(problem: Problem) -> str:
+    """Say a problem in one line of the reader's language."""
+    if isinstance(error := problem.data.get("error"), TemplateInvalid):
+        return say(error)
+    return _sentences()[problem.id].format(**problem.data)
+
+
+def _sentences() -> dict[str, str]:
+    return {
+        "unknown_field": _("{file}: there is no field {field}; the nearest is {nearest}."),
+        "one_time_code": _("{file} is filed as 验证码 and belongs to no campaign; choose a template of another kind."),
+        "not_filed": _("{file}, line {line}: the provider's approval number is missing; write it behind filed before production."),
+        "signature_missing": _("{file} has no signature; write one behind signature, or sms_signature in the settings."),
+        "signature_wrong": _("{file}: the signature {signature} must have 2 to 16 characters, no brackets, blanks or invisible ones."),
+        "brackets": _("{file}: 【】 may not stand in the text, as the channel puts 【signature】 in front; take it out of: {excerpt}"),
+        "invisible": _("{file}: an invisible character stands in the text; type it anew: {excerpt}"),
+        "url": _("{file}: the sender's rules forbid links in a text; take out: {excerpt}"),
+        "link_forbidden": _("{file}: the sender's rules forbid links in a text; write 签署码 and 公众号 in place of 专属链接."),
+        "way_out_missing": _("{file}: a text filed as 推广 must end with 拒收请回复R."),
+        "way_out_forbidden": _("{file}: a text filed as {kind} must not hold 拒收请回复R; take it out, or file the text as 推广."),
+        "too_long": _("{file}: a text of {units} characters goes out in {segments} parts, {most} are allowed; shorten it: {excerpt}"),
+        "empty": _("{file}: for a recipient nothing is left of the text; write what everybody is to read."),
+    }
+
+
+def faults(text: str, *, links_allowed: bool) -> tuple[str, ...]:
+    """Return what is wrong with the characters of a text: `brackets`, `invisible`, `url`. Quick, for every body of a plan."""
+    found = []
+    if _brackets(text):
+        found.append("brackets")
+    if _invisible(text):
+        found.append("invisible")
+    if not links_allowed and url_in(text):
+        found.append("url")
+    return tuple(found)
+
+
+def url_in(text: str) -> str:
+    """Return what a phone or a provider would take for a link, or nothing.
+
+    A link is a scheme, www., four numbers, a name under a well-known ending, or any dotted name with a path. Full-width
+    letters, other dots and invisible characters are seen through. An e-mail address is not a link.
+    """
+    if not (_perhaps_url(text) or _invisible(text)):
+        return ""
+    plain = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text)).lower()
+    found = _URL.search(_DOT_BETWEEN.sub(".", plain))
+    return found[0] if found else ""
+
+
+# What is not seen on a phone, or turns the line around: control and format characters, fillers, lone surrogates, tags. The tab
+# and the line end are seen; private-use characters stand for rare characters in names from older registers.
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e"
+    "\u2060-\u206f\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\uffff\U000e0000-\U000e007f]"
+)
+_invisible = _INVISIBLE.search
+_brackets = re.compile("[【】]").search
+
+_CHINESE_ENDINGS = "中国|公司|网络|网址|政务|公益|在线"
+_ENDINGS = (
+    "cn|com|net|org|gov|edu|top|vip|cc|io|me|xyz|info|shop|site|online|club|link|wang|ink|tech|store|live|mobi|biz|pro|fun"
+    "|cloud|app|dev|hk|tw|ly|xn--[a-z0-9-]+"
+)
+_HOST = r"(?<![a-z0-9._-])(?:[a-z0-9-]+\.)+"
+_URL = re.compile(
+    r"[a-z0-9+.-]{0,20}://\S*"
+    r"|www\.\S+"
+    r"|(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])"
+    rf"|(?<!@){_HOST}(?:{_ENDINGS})(?![a-z0-9-])(?:[/?#:][!-~]*)?"
+    rf"|{_HOST}[a-z]{{2,}}(?::\d+)?/[!-~]+"
+    rf"|[^\s.,:;!?，。：；！？]{{1,63}}\.(?:{_CHINESE_ENDINGS})"
+)
+_DOT_BETWEEN = re.compile("(?<=[a-z0-9])。(?=[a-z0-9])")
+_perhaps_url = re.compile(
+    "[:：][/／]|[.．。｡․﹒⒈-⒛][^\\s\u2000-\u206f\u3000-\u9fff]" rf"|[.．․﹒](?:{_CHINESE_ENDINGS})",
+).search
+
+
+def _problem(id: str, template: MessageTemplate, severity: str = REFUSE, **data: Any) -> Problem:
+    return Problem(id, severity, {"file": template.file, **data})
+
+
+def _suggestion(field: str) -> str:
+    return nearest(field) or " ".join(FIELDS.values())
+
+
+def _in_head(template: MessageTemplate, *, signature: str, production: bool) -> Iterator[Problem]:
+    """Check what the head of a text message says: how it was filed, and whose name is put in front."""
+    if not template.filed:
+        severity = REFUSE if production else WARN
+        yield _problem("not_filed", template, severity, line=template.lines.get("filed", 1))
+    signed = template.signature or signature
+    if not signed:
+        yield _problem("signature_missing", template)
+    elif not 2 <= len(signed) <= 16 or _UNFIT_IN_SIGNATURE.search(signed) or _invisible(signed):
+        yield _problem("signature_wrong", template, signature=_excerpt(signed, 0))
+
+
+_UNFIT_IN_SIGNATURE = re.compile(r"[【】\[\]\s]")
+
+
+def _in_characters(template: MessageTemplate, text: str, *, links_allowed: bool) -> Iterator[Problem]:
+    for fault in faults(text, links_allowed=links_allowed):
+        yield _problem(fault, template, excerpt=_place_of(fault, text))
+
+
+def _place_of(fault: str, text: str) -> str:
+    if fault == "url":
+        return _excerpt(url_in(text), 0)
+    found = (_brackets if fault == "brackets" else _invisible)(text)
+    return _excerpt(text, found.start() if found else 0)
+
+
+def _excerpt(text: str, place: int) -> str:
+    """Quote a text around a place on one line, invisible characters written as their numbers."""
+    start = max(place - 8, 0)
+    part = " ".join(_INVISIBLE.sub(lambda found: f"<U+{ord(found[0]):04X}>", text[start : place + 24]).split())
+    return ("…" if start else "") + part + ("…" if place + 24 < len(text) else "")
+
+
+def _in_samples(template: MessageTemplate, samples: list[Mapping[str, Any]], *, signature: str, links_allowed: bool) -> Iterator[Problem]:
+    """Write the template for each sample and check what comes out, as it would be sent."""
+    write, texts = templates.renderer(template), []
+    for sample in samples:
+        try:
+            texts.append(write(sample))
+            templates.wechat_data(template, sample)
+        except TemplateInvalid as error:
+            yield Problem("not_written", REFUSE, {"error": error})
+    if template.channel == "sms":
+        for text in texts:
+            yield from _in_text(template, text, signature=signature, links_allowed=links_allowed)
+        yield from _in_way_out(template, texts or [template.body.strip()])
+
+
+def _in_text(template: MessageTemplate, text: str, *, signature: str, links_allowed: bool) -> Iterator[Problem]:
+    yield from _in_characters(template, text, links_allowed=links_allowed)
+    if not text:
+        yield _problem("empty", template)
+    length = measure(sms_text(template.signature or signature, text))
+    if length.segments > MOST_SEGMENTS:
+        yield _problem(
+            "too_long",
+            template,
+            units=length.units,
+            segments=length.segments,
+            most=MOST_SEGMENTS,
+            excerpt=_excerpt(text, 0),
+        )
+
+
+def _in_way_out(template: MessageTemplate, texts: list[str]) -> Iterator[Problem]:
+    if template.kind == PUBLICITY:
+        if not all(text.endswith(WAY_OUT) for text in texts):
+            yield _problem("way_out_missing", template)
+    elif any(WAY_OUT in text for text in texts):
+        yield _problem("way_out_forbidden", template, kind=template.kind)
