@@ -1,0 +1,39 @@
+"""Run the sandbox gateway by itself: `python -m outreach.sandbox --port 8099 --ledger ledger.jsonl`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from outreach.sandbox import server
+
+
+def main() -> int:
+    """Read the command line, serve, and return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m outreach.sandbox", description="A gateway on loopback that texts nobody.")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8099, help="0: any free one")
+    parser.add_argument("--ledger", type=Path, default=Path("sandbox.jsonl"))
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--account-sid", default=server.ACCOUNT_SID)
+    parser.add_argument("--auth-token", default=server.AUTH_TOKEN)
+    parser.add_argument("--inbound-url", default=server.INBOUND_URL)
+    asked = parser.parse_args()
+    try:
+        server.serve(
+            asked.host,
+            asked.port,
+            ledger=asked.ledger,
+            seed=asked.seed,
+            account_sid=asked.account_sid,
+            auth_token=asked.auth_token,
+            inbound_url=asked.inbound_url,
+            ready=lambda port: print(f"listening on http://{asked.host}:{port}", flush=True),
+        )
+    except OSError as fault:
+        print(f"error: {fault}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

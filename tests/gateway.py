@@ -1,0 +1,148 @@
+"""Start the sandbox gateway as a process of its own, on a free port, and speak to its own doors: for tests and benchmarks.
+
+    with Gateway(tmp_path / "ledger.jsonl") as gateway:
+        gateway.faults(mix={"throttle": 0.1})
+        client = gateway.client()          # the real SDK
+        ...
+        gateway.settled()                  # every callback has ended
+        gateway.ledger()                   # what was accepted, a dict a message
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from twilio.rest import Client
+
+ACCOUNT_SID = "AC" + "0" * 32
+AUTH_TOKEN = "sandbox"
+FROM = "+15005550006"
+PATIENCE = 20.0
+
+
+class Gateway:
+    """One sandbox process; `start` after `kill` or `stop` brings it back on the same port with the same ledger."""
+
+    def __init__(self, ledger: Path, *, seed: int = 1, inbound_url: str | None = None, port: int = 0) -> None:
+        self.path = ledger
+        self.port = port
+        self._seed = seed
+        self._inbound_url = inbound_url
+        self._process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    @property
+    def url(self) -> str:
+        """The gateway's base address, without a slash at its end."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        assert self._process
+        return self._process.pid
+
+    def start(self) -> Self:
+        """Start it, and return when it listens."""
+        command = [sys.executable, "-m", "outreach.sandbox", "--port", str(self.port), "--ledger", str(self.path), "--seed", str(self._seed)]
+        if self._inbound_url:
+            command += ["--inbound-url", self._inbound_url]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout
+        said = self._process.stdout.readline()
+        if not said.startswith("listening on "):
+            self.stop()
+            raise RuntimeError("the sandbox did not start")
+        self.port = int(said.rsplit(":", 1)[1])
+        return self
+
+    def stop(self) -> int:
+        """End it politely, and return its exit code."""
+        return self._end(signal.SIGTERM)
+
+    def kill(self) -> int:
+        """End it as a power cut of the process would: kill -9."""
+        return self._end(signal.SIGKILL)
+
+    def client(self) -> Client:
+        """Return the provider's real SDK, pointed here."""
+        client = Client(ACCOUNT_SID, AUTH_TOKEN)
+        client.api.base_url = self.url
+        return client
+
+    def ledger(self) -> list[dict[str, Any]]:
+        """Return every message accepted, in order."""
+        _, body = self.request("GET", "/_sandbox/ledger")
+        return [json.loads(line) for line in body.split(b"\n") if line]
+
+    def faults(self, **configuration: Any) -> dict[str, Any]:
+        """Replace the configuration of faults: seed, mix, rules, latency_ms, list_lag_ms, late_ms, times."""
+        return self._json("POST", "/_sandbox/faults", configuration)
+
+    def reply(self, **message: Any) -> dict[str, Any]:
+        """Send a text as a person would: channel, from (give it as `from_`), to, body, url."""
+        message = {"from" if key == "from_" else key: value for key, value in message.items()}
+        return self._json("POST", "/_sandbox/reply", {"channel": "sms", **message})
+
+    def reset(self) -> None:
+        """Empty everything."""
+        status, _ = self.request("POST", "/_sandbox/reset", b"")
+        assert status == 204
+
+    def health(self) -> dict[str, Any]:
+        """Return its counts."""
+        return self._json("GET", "/_sandbox/health")
+
+    def settled(self, patience: float = PATIENCE) -> dict[str, Any]:
+        """Wait until no callback is on its way or to come, and return the counts."""
+        return self.until(lambda health: health["callbacks"]["pending"] == 0, patience)
+
+    def until(self, condition: Callable[[dict[str, Any]], bool], patience: float = PATIENCE) -> dict[str, Any]:
+        """Wait until the counts fulfil `condition`, and return them."""
+        deadline = time.monotonic() + patience
+        while not condition(health := self.health()):
+            assert time.monotonic() < deadline, health
+            time.sleep(0.02)
+        return health
+
+    def request(self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> tuple[int, bytes]:
+        """Make one request, and return status and body."""
+        request = urllib.request.Request(self.url + path, data=body, method=method, headers=headers or {})
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(request, timeout=PATIENCE) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as refusal:
+            with refusal:
+                return refusal.code, refusal.read()
+
+    def _json(self, method: str, path: str, value: Any = None) -> dict[str, Any]:
+        status, body = self.request(method, path, None if value is None else json.dumps(value).encode())
+        found: dict[str, Any] = json.loads(body)
+        assert status < 300, (status, found)
+        return found
+
+    def _end(self, number: signal.Signals) -> int:
+        if self._process is None:
+            return 0
+        process, self._process = self._process, None
+        if process.poll() is None:
+            os.kill(process.pid, number)
+        try:
+            return process.wait(PATIENCE)
+        finally:
+            if process.stdout:
+                process.stdout.close()
