@@ -2,8 +2,9 @@
 
     checks
     templates
-    language   frontmatter
-    fields     segments
+    language
+    frontmatter
+    fields  filters  characters  segments
 
 Printed documents (Typst) and QR codes stand beside these when letters and pledges need them.
 """

@@ -1,7 +1,6 @@
 """What may not be sent: everything wrong with a template before anybody is written to, each with a reason that says what to do."""
 
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 from outreach.i18n import gettext as _
 from outreach.i18n import say
 from outreach.rendering import templates
+from outreach.rendering.characters import excerpt, faults, has_invisible, quoted
 from outreach.rendering.fields import FIELDS, nearest
 from outreach.rendering.frontmatter import ONE_TIME_CODE, PUBLICITY, TemplateInvalid
 from outreach.rendering.segments import measure, sms_text
@@ -97,60 +97,6 @@ def _sentences() -> dict[str, str]:
     }
 
 
-def faults(text: str, *, links_allowed: bool) -> tuple[str, ...]:
-    """Return what is wrong with the characters of a text: `brackets`, `invisible`, `url`. Quick, for every body of a plan."""
-    found = []
-    if _brackets(text):
-        found.append("brackets")
-    if _invisible(text):
-        found.append("invisible")
-    if not links_allowed and url_in(text):
-        found.append("url")
-    return tuple(found)
-
-
-def url_in(text: str) -> str:
-    """Return what a phone or a provider would take for a link, or nothing.
-
-    A link is a scheme, www., four numbers, a name under a well-known ending, or any dotted name with a path. Full-width
-    letters, other dots and invisible characters are seen through. An e-mail address is not a link.
-    """
-    if not (_perhaps_url(text) or _invisible(text)):
-        return ""
-    plain = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text)).lower()
-    found = _URL.search(_DOT_BETWEEN.sub(".", plain))
-    return found[0] if found else ""
-
-
-# What is not seen on a phone, or turns the line around: control and format characters, fillers, lone surrogates, tags. The tab
-# and the line end are seen; private-use characters stand for rare characters in names from older registers.
-_INVISIBLE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e"
-    "\u2060-\u206f\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\uffff\U000e0000-\U000e007f]"
-)
-_invisible = _INVISIBLE.search
-_brackets = re.compile("[【】]").search
-
-_CHINESE_ENDINGS = "中国|公司|网络|网址|政务|公益|在线"
-_ENDINGS = (
-    "cn|com|net|org|gov|edu|top|vip|cc|io|me|xyz|info|shop|site|online|club|link|wang|ink|tech|store|live|mobi|biz|pro|fun"
-    "|cloud|app|dev|hk|tw|ly|xn--[a-z0-9-]+"
-)
-_HOST = r"(?<![a-z0-9._-])(?:[a-z0-9-]+\.)+"
-_URL = re.compile(
-    r"[a-z0-9+.-]{0,20}://\S*"
-    r"|www\.\S+"
-    r"|(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])"
-    rf"|(?<!@){_HOST}(?:{_ENDINGS})(?![a-z0-9-])(?:[/?#:][!-~]*)?"
-    rf"|{_HOST}[a-z]{{2,}}(?::\d+)?/[!-~]+"
-    rf"|[^\s.,:;!?，。：；！？]{{1,63}}\.(?:{_CHINESE_ENDINGS})"
-)
-_DOT_BETWEEN = re.compile("(?<=[a-z0-9])。(?=[a-z0-9])")
-_perhaps_url = re.compile(
-    "[:：][/／]|[.．。｡․﹒⒈-⒛][^\\s\u2000-\u206f\u3000-\u9fff]" rf"|[.．․﹒](?:{_CHINESE_ENDINGS})",
-).search
-
-
 def _problem(id: str, template: MessageTemplate, severity: str = REFUSE, **data: Any) -> Problem:
     return Problem(id, severity, {"file": template.file, **data})
 
@@ -167,8 +113,8 @@ def _in_head(template: MessageTemplate, *, signature: str, production: bool) -> 
     signed = template.signature or signature
     if not signed:
         yield _problem("signature_missing", template)
-    elif not 2 <= len(signed) <= 16 or _UNFIT_IN_SIGNATURE.search(signed) or _invisible(signed):
-        yield _problem("signature_wrong", template, signature=_excerpt(signed, 0))
+    elif not 2 <= len(signed) <= 16 or _UNFIT_IN_SIGNATURE.search(signed) or has_invisible(signed):
+        yield _problem("signature_wrong", template, signature=excerpt(signed, 0))
 
 
 _UNFIT_IN_SIGNATURE = re.compile(r"[【】\[\]\s]")
@@ -176,21 +122,7 @@ _UNFIT_IN_SIGNATURE = re.compile(r"[【】\[\]\s]")
 
 def _in_characters(template: MessageTemplate, text: str, *, links_allowed: bool) -> Iterator[Problem]:
     for fault in faults(text, links_allowed=links_allowed):
-        yield _problem(fault, template, excerpt=_place_of(fault, text))
-
-
-def _place_of(fault: str, text: str) -> str:
-    if fault == "url":
-        return _excerpt(url_in(text), 0)
-    found = (_brackets if fault == "brackets" else _invisible)(text)
-    return _excerpt(text, found.start() if found else 0)
-
-
-def _excerpt(text: str, place: int) -> str:
-    """Quote a text around a place on one line, invisible characters written as their numbers."""
-    start = max(place - 8, 0)
-    part = " ".join(_INVISIBLE.sub(lambda found: f"<U+{ord(found[0]):04X}>", text[start : place + 24]).split())
-    return ("…" if start else "") + part + ("…" if place + 24 < len(text) else "")
+        yield _problem(fault, template, excerpt=quoted(fault, text))
 
 
 def _in_samples(template: MessageTemplate, samples: list[Mapping[str, Any]], *, signature: str, links_allowed: bool) -> Iterator[Problem]:
@@ -220,7 +152,7 @@ def _in_text(template: MessageTemplate, text: str, *, signature: str, links_allo
             units=length.units,
             segments=length.segments,
             most=MOST_SEGMENTS,
-            excerpt=_excerpt(text, 0),
+            excerpt=excerpt(text, 0),
         )
 
 

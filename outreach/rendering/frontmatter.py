@@ -91,7 +91,7 @@ def read(head: str, *, channel: str, file: str) -> FrontMatter:
 def _toml(head: str, *, file: str) -> dict[str, Any]:
     try:
         return tomllib.loads(head)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets in thousands of brackets
         place = re.search(r"at line (\d+)", str(error))
         line = int(place[1]) if place else head.count("\n") + 1
         detail = re.sub(r"\s*\(at .*\)$", "", str(error))

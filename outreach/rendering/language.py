@@ -5,19 +5,19 @@ only what is listed here, so a template can neither read the time nor call anyth
 Fields are renamed to their English names in the tree, once, so that rendering looks up one name only.
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from types import CodeType
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, Undefined, meta, nodes
+from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, meta, nodes
 from jinja2.filters import FILTERS
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.tests import TESTS
 
 from outreach.rendering.fields import canonical
+from outreach.rendering.filters import joined, short, shown
 from outreach.rendering.frontmatter import TemplateInvalid
 
 _ALLOWED = (
@@ -85,63 +85,6 @@ class ConstructRefused(TemplateInvalid):
 
 class FilterUnknown(TemplateInvalid):
     """{file}, line {line}: there is no filter or test {name}; use {known}."""
-
-
-def short(name: object, n: int | None = None) -> str:
-    """Shorten an enterprise's name to at most `n` characters: first its legal form goes, then its end, for a … .
-
-    A name that fits stays as it is. Without `n` only the legal form goes.
-    """
-    text = str(name).strip()
-    if n is None:
-        return _without_legal_form(text)
-    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
-        raise ValueError("short(n) takes a number of characters, from 1")
-    if len(text) <= n:
-        return text
-    text = _without_legal_form(text)
-    return text if len(text) <= n else text[: n - 1].rstrip() + "…"
-
-
-_LEGAL_FORM = re.compile(
-    r"(?:股份)?有限(?:责任)?公司|股份公司|责任公司"
-    r"|[((](?:特殊普通合伙|普通合伙|有限合伙|个人独资|个体工商户?|有限合伙企业)[))]"
-    r"|(?:,?\s*(?:Co\.?,?\s*Ltd|Inc|Corp|Ltd|LLC)\.?)$"
-)
-
-
-def _without_legal_form(name: str) -> str:
-    """Take 有限公司 and its like off a name; a branch keeps what tells it from its company; never all of the name."""
-    bare = _LEGAL_FORM.sub("", name).strip()
-    return bare if len(bare) >= 2 else name
-
-
-def joined(values: object, separator: object = "、") -> str:
-    """Put a list of names on one line. A text is refused: joining its characters could only blow it up."""
-    if not isinstance(values, list | tuple):
-        raise TypeError("join takes a list, such as the enterprises")
-    return str(separator).join(_shown_text(value) for value in values)
-
-
-def shown(value: Any) -> Any:
-    """Say how a value is printed: nothing for none, 是 or 否 for a truth value, names of a list with 、 between them."""
-    if value.__class__ is str or isinstance(value, Undefined):
-        return value
-    return _shown_text(value)
-
-
-def _shown_text(value: Any) -> str:
-    match value:
-        case None:
-            return ""
-        case bool():
-            return "是" if value else "否"
-        case str() | int() | float():
-            return str(value)
-        case list() | tuple():
-            return joined(value)
-        case _:
-            raise TypeError("this is a group of values, not a text; name one of them")
 
 
 class Language(ImmutableSandboxedEnvironment):

@@ -245,18 +245,17 @@ def _expression(source: str, template: MessageTemplate) -> language.Prepared:
     return language.prepare(f"{{{{ {source} }}}}", name=template.name, file=template.file, first_line=line)
 
 
-_LINE_BREAK = re.compile(r"\s*\n\s*")
-_EMPTY_LINE = re.compile(r"[^\S\n]*\n[^\S\n]*\n\s*")
-
-
 def _joined_lines(text: str) -> str:
-    return "\n".join(_LINE_BREAK.sub(_between, paragraph) for paragraph in _EMPTY_LINE.split(text))
-
-
-def _between(line_break: re.Match[str]) -> str:
-    """Say what stands where two lines are joined: a blank between Latin words, nothing beside Chinese."""
-    text = line_break.string
-    return " " if text[line_break.start() - 1].isascii() and text[line_break.end()].isascii() else ""
+    """Join the lines of each paragraph: with a blank between Latin words, with nothing beside Chinese."""
+    paragraphs = [""]
+    for line in map(str.strip, text.split("\n")):
+        before = paragraphs[-1]
+        if line:
+            gap = " " if before and before[-1].isascii() and line[0].isascii() else ""
+            paragraphs[-1] = before + gap + line
+        elif before:
+            paragraphs.append("")
+    return "\n".join(paragraphs)
 
 
 def _failure(error: Exception, template: MessageTemplate, body: Body) -> TemplateInvalid:
