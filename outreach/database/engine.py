@@ -69,7 +69,8 @@ def database_now(session: Session) -> datetime:
     if session.get_bind().dialect.name == "sqlite":
         stamp = session.scalar(text("select cast((julianday('now') - 2440587.5) * 86400000000.0 as integer)"))
         return EPOCH + timedelta(microseconds=int(stamp or 0))
-    return session.execute(text("select clock_timestamp()")).scalar_one().astimezone(UTC)
+    moment: datetime = session.execute(text("select clock_timestamp()")).scalar_one()
+    return moment.astimezone(UTC)
 
 
 def _engine(url: str) -> Engine:

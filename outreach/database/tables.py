@@ -5,7 +5,7 @@ Row factors: 50 on `address` keeps its updates in place on PostgreSQL (97 % inst
 """
 
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, MetaData, UniqueConstraint, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -40,7 +40,7 @@ class Base(DeclarativeBase):
             "pk": "%(table_name)s_pkey",
         }
     )
-    type_annotation_map: dict[Any, TypeEngine[Any] | type[TypeEngine[Any]]] = {datetime: Moment(), int: Id, dict[str, Any]: Json()}
+    type_annotation_map: ClassVar[dict[Any, TypeEngine[Any] | type[TypeEngine[Any]]]] = {datetime: Moment(), int: Id, dict[str, Any]: Json()}
 
 
 class Enterprise(Base):
@@ -228,6 +228,8 @@ class Campaign(Base):
     """How many deliveries may be claimed in all: the canary's size, or --first N; none is no limit."""
     served: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     """Segments claimed, for the fair turn between campaigns of one sender."""
+    tat: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    """As the sender's, for `pace.per_hour`."""
 
 
 class CampaignStep(Base):
@@ -305,14 +307,14 @@ class Delivery(Base):
         UniqueConstraint("recipient_id", "step", "occurrence", "rank"),
         Index("delivery_due", "campaign_id", "sender_id", "due_at", "id", postgresql_where=text("state = 'queued'"), sqlite_where=text("state = 'queued'")),
         Index("delivery_lease", "lease_until", postgresql_where=text("state = 'sending'"), sqlite_where=text("state = 'sending'")),
-        Index("delivery_unknown", "claimed_at", postgresql_where=text("state = 'unknown'"), sqlite_where=text("state = 'unknown'")),
+        Index("delivery_unknown", "due_at", postgresql_where=text("state = 'unknown'"), sqlite_where=text("state = 'unknown'")),
         Index("delivery_accepted", "claimed_at", postgresql_where=text("state = 'accepted'"), sqlite_where=text("state = 'accepted'")),
         Index(
             "one_in_flight",
             "address_id",
             unique=True,
-            postgresql_where=text(among("state", HOLDING)),
-            sqlite_where=text(among("state", HOLDING)),
+            postgresql_where=text(among("state", HOLDING) + " and purpose is null"),
+            sqlite_where=text(among("state", HOLDING) + " and purpose is null"),
         ),
         Index(
             "one_open_a_recipient",
@@ -348,6 +350,7 @@ class Delivery(Base):
     attempt: Mapped[int] = mapped_column(default=0)
     segments: Mapped[int]
     due_at: Mapped[datetime]
+    """When it may be claimed; of an unknown one, when the provider is to be asked next."""
     claimed_at: Mapped[datetime | None]
     lease_until: Mapped[datetime | None]
     reference: Mapped[str | None]

@@ -60,6 +60,7 @@ def upgrade() -> None:
         sa.Column("finished_at", Moment(), nullable=True),
         sa.Column("claim_limit", Id, nullable=True),
         sa.Column("served", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("tat", sa.BigInteger(), server_default="0", nullable=False),
         sa.CheckConstraint("state in ('planned', 'approved', 'canary', 'running', 'paused', 'finished', 'cancelled')", name=op.f("campaign_state_check")),
         sa.PrimaryKeyConstraint("id", name=op.f("campaign_pkey")),
         sa.UniqueConstraint("name", name=op.f("campaign_name_key")),
@@ -303,14 +304,14 @@ def upgrade() -> None:
         )
         batch_op.create_index("delivery_reference_key", ["reference"], unique=True)
         batch_op.create_index(
-            "delivery_unknown", ["claimed_at"], unique=False, postgresql_where=sa.text("state = 'unknown'"), sqlite_where=sa.text("state = 'unknown'")
+            "delivery_unknown", ["due_at"], unique=False, postgresql_where=sa.text("state = 'unknown'"), sqlite_where=sa.text("state = 'unknown'")
         )
         batch_op.create_index(
             "one_in_flight",
             ["address_id"],
             unique=True,
-            postgresql_where=sa.text("state in ('sending', 'unknown', 'review')"),
-            sqlite_where=sa.text("state in ('sending', 'unknown', 'review')"),
+            postgresql_where=sa.text("state in ('sending', 'unknown', 'review') and purpose is null"),
+            sqlite_where=sa.text("state in ('sending', 'unknown', 'review') and purpose is null"),
         )
         batch_op.create_index(
             "one_open_a_recipient",
@@ -365,8 +366,8 @@ def downgrade() -> None:
         )
         batch_op.drop_index(
             "one_in_flight",
-            postgresql_where=sa.text("state in ('sending', 'unknown', 'review')"),
-            sqlite_where=sa.text("state in ('sending', 'unknown', 'review')"),
+            postgresql_where=sa.text("state in ('sending', 'unknown', 'review') and purpose is null"),
+            sqlite_where=sa.text("state in ('sending', 'unknown', 'review') and purpose is null"),
         )
         batch_op.drop_index("delivery_unknown", postgresql_where=sa.text("state = 'unknown'"), sqlite_where=sa.text("state = 'unknown'"))
         batch_op.drop_index("delivery_reference_key")

@@ -1,0 +1,157 @@
+"""The contract of a channel: it takes a slice of messages and says of each what became of it.
+
+The outbox knows nothing of any provider beyond this page. A channel never raises a provider's own error across it, and never logs a
+secret, a body or a whole address.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal, Protocol
+
+from outreach.errors import BadInput, OutreachError, Refused
+
+Kind = Literal["address", "opted_out", "content", "account", "temporary"]
+"""What the office must do about a refusal: the address is bad (suppress it); the person said no (suppress it); the text is refused
+(halt the campaign); the account is refused (halt the sender, tell a person); temporary (final for this delivery: the next step is the retry)."""
+
+
+class BadSignature(Refused):
+    """The signature of this callback is wrong; it did not come from the provider."""
+
+    status = 403
+
+
+class MalformedCallback(BadInput):
+    """This callback lacks {what}."""
+
+    status = 400
+
+
+class ProviderUnavailable(OutreachError):
+    """The provider of sender {sender} does not answer now."""
+
+    status = 503
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message to one address. `attempt_id` travels to the provider, so that any receipt finds its delivery."""
+
+    delivery: int
+    attempt: int
+    to: str
+    body: str
+
+    @property
+    def attempt_id(self) -> str:
+        """Return `<delivery>.<n>`."""
+        return f"{self.delivery}.{self.attempt}"
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The provider has it, under its reference."""
+
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The provider refused it; `kind` says what to do, `code` is the provider's."""
+
+    kind: Kind
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """The provider reads it first; a verdict follows."""
+
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """Surely not sent; try again after `wait`. `strained` says that the provider was at fault, which counts for the breaker."""
+
+    wait: timedelta
+    strained: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Uncertain:
+    """Nobody knows whether it was sent: never repeat it on a guess."""
+
+    reason: str
+
+
+Outcome = Accepted | Rejected | Review | Deferred | Uncertain
+
+Status = Literal["accepted", "delivered", "undelivered", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a provider says of a message later. `delivery` and `attempt` are None where it names only its own reference."""
+
+    provider: str
+    reference: str
+    status: Status
+    delivery: int | None = None
+    attempt: int | None = None
+    error_code: str | None = None
+    kind: Kind | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a person sent back; `stops` when the words mean "no more"."""
+
+    channel: str
+    reference: str
+    sender: str
+    body: str
+    stops: bool = False
+    restarts: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A message that the provider shows in its list."""
+
+    reference: str
+    status: Status
+    error_code: str | None = None
+
+
+class Channel(Protocol):
+    """One sender's way out. Made inside a running event loop, closed with it."""
+
+    can_look_up: bool
+
+    async def send(self, messages: Sequence[Message], *, until: float) -> list[Outcome]:
+        """Send a slice and return one outcome each, in order.
+
+        `until` is the event loop's time after which no request may begin any more: what is left of the lease would not cover it.
+        """
+        ...
+
+    async def look_up(self, message: Message, *, since: datetime) -> list[Found]:
+        """Return the messages to this address with exactly this body that the provider created after `since`, oldest first.
+
+        Raises ProviderUnavailable when it cannot be asked.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close all connections."""
+        ...
+
+
+class Hooks(Protocol):
+    """One provider's way in."""
+
+    def read_callback(self, *, url: str, form: Mapping[str, str], headers: Mapping[str, str]) -> Receipt | Reply:
+        """Verify a callback and read it. Raises BadSignature and MalformedCallback."""
+        ...

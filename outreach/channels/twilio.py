@@ -1,0 +1,264 @@
+"""Texts through Twilio: all that is known of this provider.
+
+Sources: twilio.com/docs/messaging (message resource, outbound status, error dictionary) and the SDK 9.13's own code. The SDK makes and
+reads the requests; the connection beneath it is ours, because the SDK's asynchronous client ignores its time-out and, with retries
+on, posts the same text again after a 5xx.
+"""
+
+import asyncio
+import json
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import aiohttp
+from twilio.base.exceptions import TwilioException
+from twilio.http import AsyncHttpClient
+from twilio.http.response import Response
+from twilio.request_validator import RequestValidator
+from twilio.rest import Client
+
+from outreach.channels.base import (
+    Accepted,
+    BadSignature,
+    Deferred,
+    Found,
+    Kind,
+    MalformedCallback,
+    Message,
+    Outcome,
+    ProviderUnavailable,
+    Receipt,
+    Rejected,
+    Reply,
+    Status,
+    Uncertain,
+)
+from outreach.settings import Sender, Settings
+
+PROVIDER = "twilio"
+STATUS_PATH = "/hooks/twilio/status"
+INBOUND_PATH = "/hooks/twilio/inbound"
+CALLBACK_RETRIES = "#rc=5&rp=all"
+"""Webhook overrides as a fragment: without them Twilio does not repeat a status callback that we answered with a 5xx."""
+PAGE = 1000
+AHEAD = timedelta(minutes=1)
+THROTTLED = timedelta(seconds=1)
+REFUSED = timedelta(seconds=2)
+
+KINDS: dict[int, Kind] = {
+    # asked at creation (HTTP 4xx)
+    20003: "account",  # authenticate
+    20404: "account",  # wrong account or URL
+    30404: "account",
+    21211: "address",  # not a phone number
+    21401: "address",
+    21614: "address",  # not a mobile: the +86 landline answer
+    21635: "address",  # landline
+    21610: "opted_out",
+    21408: "account",  # country not switched on
+    21212: "account",
+    21603: "account",
+    21606: "account",
+    21608: "account",  # trial account
+    21659: "account",
+    21612: "temporary",  # no route between these two numbers
+    21617: "content",  # too long
+    21619: "content",  # empty
+    # told by receipt
+    30001: "temporary",
+    30002: "account",  # suspended
+    30003: "temporary",  # handset off
+    30004: "temporary",  # blocked
+    30005: "address",  # no such handset
+    30006: "address",  # landline or unreachable carrier: "do not retry"
+    30007: "content",  # filtered
+    30008: "temporary",
+    30034: "account",
+    30036: "temporary",  # validity over
+    30450: "account",
+    30500: "temporary",
+}
+"""What a provider's code means for the office. Twilio: codes may be added at any time; an unknown one is `temporary`."""
+
+STATUSES: dict[str, Status] = {
+    "accepted": "accepted",
+    "scheduled": "accepted",
+    "queued": "accepted",
+    "sending": "accepted",
+    "sent": "accepted",
+    "partially_delivered": "accepted",
+    "delivered": "delivered",
+    "read": "delivered",
+    "undelivered": "undelivered",
+    "failed": "failed",
+    "canceled": "failed",
+}
+
+STOP_WORDS = frozenset(
+    "STOP STOPALL UNSUBSCRIBE CANCEL END QUIT REVOKE OPTOUT TD T R 退订 退 拒收 取消 取消订阅 不要再发 拒收请回复R".split()
+)
+RESTART_WORDS = frozenset("START UNSTOP YES 恢复 订阅".split())
+
+
+class _Connection(AsyncHttpClient):
+    """The SDK's door to the network: one pool, explicit time-outs, no retries, no environment proxies, nothing logged."""
+
+    def __init__(self, base_url: str, *, request_timeout: timedelta, connections: int) -> None:
+        super().__init__(None, True, None)
+        self._base_url = base_url.rstrip("/")
+        total = request_timeout.total_seconds()
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=connections, ttl_dns_cache=300, keepalive_timeout=30),
+            timeout=aiohttp.ClientTimeout(total=total, connect=min(3.0, total)),
+            auto_decompress=False,
+            trust_env=False,
+        )
+        self._auth: dict[tuple[str, str], str] = {}
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        params: dict[str, object] | None = None,
+        data: dict[str, object] | None = None,
+        headers: dict[str, str] | None = None,
+        auth: tuple[str, str] | None = None,
+        timeout: float | None = None,
+        allow_redirects: bool = False,
+    ) -> Response:
+        del timeout
+        parts = urlsplit(url)
+        target = self._base_url + parts.path + (f"?{parts.query}" if parts.query else "")
+        kept = dict(headers or {})
+        if auth:
+            kept["Authorization"] = self._auth.setdefault(auth, "") or self._remember(auth)
+        query: Any = params or None
+        async with self._session.request(method, target, params=query, data=data or None, headers=kept, allow_redirects=allow_redirects) as response:
+            return Response(response.status, (await response.read()).decode("utf-8", "replace"), response.headers)
+
+    def _remember(self, auth: tuple[str, str]) -> str:
+        self._auth[auth] = aiohttp.encode_basic_auth(*auth) if hasattr(aiohttp, "encode_basic_auth") else aiohttp.BasicAuth(*auth).encode()
+        return self._auth[auth]
+
+    async def close(self) -> None:
+        await self._session.close()
+
+
+class TwilioSms:
+    """The channel sms over one Twilio sender."""
+
+    can_look_up = True
+
+    def __init__(self, settings: Settings, sender: Sender) -> None:
+        self._sender = sender
+        self._callback = settings.public_url.rstrip("/") + STATUS_PATH
+        self._connection = _Connection(settings.twilio_base_url, request_timeout=settings.request_timeout, connections=sender.in_flight)
+        self._client = Client(settings.twilio_account_sid, settings.twilio_auth_token, http_client=self._connection, environment={})
+        self._origin = {"messaging_service_sid": sender.messaging_service} if sender.messaging_service else {"from_": sender.from_ or "+15005550006"}
+
+    async def send(self, messages: Sequence[Message], *, until: float) -> list[Outcome]:
+        """Send with at most the sender's `in_flight` at a time; what would begin after `until` is given back unsent."""
+        outcomes: list[Outcome] = [Deferred(timedelta(0))] * len(messages)
+        waiting = iter(enumerate(messages))
+        clock = asyncio.get_running_loop().time
+
+        async def runner() -> None:
+            for place, message in waiting:
+                if clock() >= until:
+                    return
+                outcomes[place] = await self._send_one(message)
+
+        await asyncio.gather(*(runner() for _ in range(min(self._sender.in_flight, len(messages)))))
+        return outcomes
+
+    async def _send_one(self, message: Message) -> Outcome:
+        try:
+            created = await self._client.messages.create_async(
+                to=message.to,
+                body=message.body,
+                status_callback=f"{self._callback}?a={message.attempt_id}{CALLBACK_RETRIES}",
+                **self._origin,
+            )
+        except TwilioException as error:
+            return _outcome_of(getattr(error, "status", 0), getattr(error, "code", None))
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
+            return Deferred(REFUSED, strained=True)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            return Uncertain(type(error).__name__)
+        except (json.JSONDecodeError, KeyError, TypeError, ValueError):
+            return Uncertain("unreadable")
+        return Accepted(created.sid) if created.sid else Uncertain("unreadable")
+
+    async def look_up(self, message: Message, *, since: datetime) -> list[Found]:
+        """Ask Twilio's list by `To`: no date filter, because `date_sent` is null while a message is queued."""
+        earliest = since - AHEAD
+        try:
+            rows = await self._client.messages.stream_async(to=message.to, page_size=PAGE)
+            found = [row async for row in rows if row.body == message.body and row.date_created and row.date_created >= earliest]
+        except (TwilioException, aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise ProviderUnavailable(sender=self._sender.name) from error
+        found.sort(key=lambda row: row.date_created)
+        return [Found(row.sid, STATUSES.get(str(row.status), "accepted"), str(row.error_code) if row.error_code else None) for row in found]
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._connection.close()
+
+
+def _outcome_of(status: int, code: int | None) -> Outcome:
+    """Turn an answer that is no 201 into an outcome: 429 was never processed, a 5xx may have been."""
+    if status == 429:
+        return Deferred(THROTTLED, strained=True)
+    if status >= 500 or status < 400:
+        return Uncertain(f"http {status}")
+    if status in (401, 403):
+        return Rejected("account", str(code or status))
+    return Rejected(kind_of(code) or "temporary", str(code or status))
+
+
+def kind_of(code: int | str | None) -> Kind | None:
+    """Return what a Twilio code means for the office; None for no code, `temporary` for an unknown one."""
+    if not code:
+        return None
+    return KINDS.get(int(code), "temporary") if str(code).isdigit() else "temporary"
+
+
+class TwilioHooks:
+    """Twilio's callbacks: receipts of status and replies of people, verified by the SDK on the public URL."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._validator = RequestValidator(settings.twilio_auth_token)
+
+    def read_callback(self, *, url: str, form: Mapping[str, str], headers: Mapping[str, str]) -> Receipt | Reply:
+        """Verify the signature over `url` (the configured public one, with its query) and the form, and read it."""
+        signature = headers.get("x-twilio-signature", "")
+        if not signature or not self._validator.validate(url, dict(form), signature):
+            raise BadSignature()
+        return _reply(form) if urlsplit(url).path.endswith(INBOUND_PATH) else _receipt(url, form)
+
+
+def _receipt(url: str, form: Mapping[str, str]) -> Receipt:
+    reference = form.get("MessageSid") or form.get("SmsSid")
+    status = STATUSES.get(form.get("MessageStatus") or form.get("SmsStatus") or "")
+    if not reference or not status:
+        raise MalformedCallback(what="MessageSid" if not reference else "MessageStatus")
+    delivery, attempt = _attempt(parse_qs(urlsplit(url).query).get("a", [""])[0])
+    code = form.get("ErrorCode") or None
+    return Receipt(PROVIDER, reference, status, delivery, attempt, code, kind_of(code))
+
+
+def _attempt(text: str) -> tuple[int | None, int | None]:
+    match = re.fullmatch(r"(\d{1,18})\.(\d{1,9})", text, re.ASCII)
+    return (int(match[1]), int(match[2])) if match else (None, None)
+
+
+def _reply(form: Mapping[str, str]) -> Reply:
+    reference, sender = form.get("MessageSid") or form.get("SmsSid"), form.get("From")
+    if not reference or not sender:
+        raise MalformedCallback(what="MessageSid" if not reference else "From")
+    body = form.get("Body", "")
+    word = body.strip().strip("。.!！“”\"'【】 ").upper()
+    return Reply("sms", reference, sender, body[:1600], stops=word in STOP_WORDS, restarts=word in RESTART_WORDS)

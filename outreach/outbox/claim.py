@@ -1,0 +1,267 @@
+"""Take a slice of what is due: tokens first, then the deliveries and their addresses, in one short transaction.
+
+Lock order everywhere: sender, campaign, addresses by id, deliveries by id. Only the claim takes deliveries and addresses otherwise,
+and it never waits for them (SKIP LOCKED). Every due row that is looked at is judged and written, or it would be looked at for ever.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, Select, bindparam, exists, func, literal_column, or_, select, update
+from sqlalchemy.orm import Session
+
+from outreach.channels.base import Message
+from outreach.database import bulk
+from outreach.database.engine import database_now
+from outreach.database.tables import Address, Campaign, Contact, Delivery, Enterprise, MessageText, Recipient, RecipientEnterprise, Sender
+from outreach.database.types import Moment
+from outreach.outbox import limits, texts
+from outreach.outbox.limits import Valve
+from outreach.rendering.frontmatter import TemplateInvalid
+
+SIZES = (16, 64, 250)
+"""Slices of few fixed sizes: a LIMIT as a parameter makes PostgreSQL choose a plan three times slower."""
+WEEK = timedelta(days=7)
+SHORT_OF_ROOM = timedelta(milliseconds=200)
+QUEUED: ColumnElement[str] = literal_column("'queued'")
+"""As a literal: only then do the partial indexes apply."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What bounds every claim: the lease, the weekly cap of an address (0: none), and when a campaign's pace lets it send."""
+
+    lease: timedelta
+    weekly_cap: int
+    opens_at: Callable[[Mapping[str, Any], datetime], datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A delivery that is ours until its lease ends."""
+
+    message: Message
+    address_id: int
+    campaign_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """What one claim took. With nothing taken, `wait` says when to ask again, None that nothing is due."""
+
+    claimed: Sequence[Claimed] = ()
+    wait: timedelta | None = None
+    lease_until: datetime | None = None
+
+
+def claim(session: Session, *, sender_id: int, rules: Rules) -> Slice:
+    """Claim at most a second's worth of one sender's due deliveries, and return them with their bodies."""
+    sender = session.execute(select(Sender).where(Sender.id == sender_id).with_for_update(key_share=True)).scalar_one()
+    now = database_now(session)
+    if sender.paused_at or (sender.breaker_until and sender.breaker_until > now):
+        return Slice()
+    valve = Valve(sender.step_us, sender.burst_us, sender.tat, sender.day, sender.day_used, sender.day_limit)
+    room = valve.room(now)
+    if room is not None and (room < 1 or valve.wait(now) > timedelta(0)):
+        return Slice(wait=valve.wait(now))
+    if sender.uncertain_run >= limits.BREAKS_AFTER:
+        room = 1  # the probe
+    take = _take(session, sender_id, room, now=now, rules=rules)
+    if not take.claimed:
+        return Slice(wait=timedelta(0) if take.refused else SHORT_OF_ROOM if take.postponed else None)
+    after = valve.take(take.segments, now)
+    session.execute(update(Sender).where(Sender.id == sender_id).values(tat=after.tat, day=after.day, day_used=after.day_used))
+    return Slice(take.claimed, lease_until=now + rules.lease)
+
+
+@dataclass(frozen=True, slots=True)
+class _Take:
+    """What was taken from one queue, how many segments that is, how many rows were refused, and whether room was short."""
+
+    claimed: Sequence[Claimed] = ()
+    segments: int = 0
+    refused: int = 0
+    postponed: bool = False
+
+
+def _take(session: Session, sender_id: int, room: int | None, *, now: datetime, rules: Rules) -> _Take:
+    """Take from the messages outside campaigns first, then from the campaign that was served least."""
+    take = _take_from(session, sender_id, None, room, now=now, rules=rules)
+    for campaign in () if take.claimed else _due_campaigns(session, sender_id, now=now):
+        if rules.opens_at(campaign.definition.get("pace") or {}, now) > now:
+            continue
+        take = _take_from(session, sender_id, campaign, room, now=now, rules=rules)
+        if take.claimed or take.refused:
+            break
+    return take
+
+
+def _due_campaigns(session: Session, sender_id: int, *, now: datetime) -> Sequence[Campaign]:
+    due = exists().where(
+        Delivery.campaign_id == Campaign.id,
+        Delivery.sender_id == sender_id,
+        Delivery.state == QUEUED,
+        Delivery.due_at <= now,
+    )
+    statement = (
+        select(Campaign)
+        .where(Campaign.state.in_(("canary", "running")), due)
+        .order_by(Campaign.served, Campaign.id)
+        .with_for_update(key_share=True)
+    )
+    return session.execute(statement).scalars().all()
+
+
+def _take_from(session: Session, sender_id: int, campaign: Campaign | None, room: int | None, *, now: datetime, rules: Rules) -> _Take:
+    messages = _room_in_messages(session, campaign, now)
+    if messages is not None and messages < 1:
+        return _Take(postponed=campaign is not None and campaign.claim_limit is None)
+    alone = campaign is None
+    parameters = {"sender": sender_id, "now": now} | ({"campaign": campaign.id} if campaign else {})
+    rows = session.execute(_due_rows(_size(room, messages), alone=alone), parameters).all()
+    judged = {row.id: None if alone else verdict(row, now=now, weekly_cap=rules.weekly_cap) for row in rows}
+    chosen = _within(room, messages, [row for row in rows if judged[row.id] is None])
+    claimed, unwritable = _write_bodies(session, chosen, campaign)
+    refused = [(row, word) for row in rows if (word := judged[row.id])] + unwritable
+    _write_refusals(session, refused, now=now)
+    going = [row for row in chosen if row.id in claimed]
+    _write_claims(session, going, now=now, rules=rules, alone=alone)
+    segments = sum(row.segments for row in going)
+    if campaign is not None and going:
+        paced = _pace(campaign).take(len(going), now)
+        session.execute(update(Campaign).where(Campaign.id == campaign.id).values(served=Campaign.served + segments, tat=paced.tat))
+    return _Take(list(claimed.values()), segments, len(refused), postponed=bool(rows) and not going)
+
+
+def _size(room: int | None, messages: int | None) -> int:
+    wanted = min(SIZES[-1] if bound is None else bound for bound in (room, messages))
+    return next((size for size in SIZES if size >= wanted), SIZES[-1])
+
+
+def _pace(campaign: Campaign) -> Valve:
+    per_hour = (campaign.definition.get("pace") or {}).get("per_hour") or 0
+    step = limits.step_us(per_hour / 3600)
+    return Valve(step, max(step, 60 * limits.SECOND), campaign.tat)
+
+
+def _room_in_messages(session: Session, campaign: Campaign | None, now: datetime) -> int | None:
+    """Return how many messages a campaign may still send now: its canary's size and its pace; None is no limit."""
+    if campaign is None:
+        return None
+    rooms = [room for room in (_pace(campaign).room(now),) if room is not None]
+    if campaign.claim_limit is not None:
+        gone = select(func.count()).where(Delivery.campaign_id == campaign.id, Delivery.attempt > 0, Delivery.state.not_in(("queued", "skipped")))
+        rooms.append(campaign.claim_limit - session.execute(gone).scalar_one())
+    return min(rooms) if rooms else None
+
+
+def _due_rows(size: int, *, alone: bool) -> Select[Any]:
+    """Return the select of the first due deliveries, with all that the judgement and the text need."""
+    open_enterprises = (
+        select(func.count())
+        .select_from(RecipientEnterprise)
+        .join(Enterprise, Enterprise.id == RecipientEnterprise.enterprise_id)
+        .where(RecipientEnterprise.recipient_id == Delivery.recipient_id)
+        .where(or_(Enterprise.settled_at.is_(None), Enterprise.settled_at <= Campaign.approved_at))
+        .correlate(Delivery, Campaign)
+        .scalar_subquery()
+    )
+    columns: list[Any] = [
+        Delivery.id,
+        Delivery.address_id,
+        Delivery.attempt,
+        Delivery.segments,
+        MessageText.digest,
+        Delivery.contact_revision,
+        Address.value,
+        Address.suppressed_at,
+        Address.cap_used,
+        Address.cap_from,
+    ]
+    statement = select(*columns).select_from(Delivery).join(Address, Address.id == Delivery.address_id).join(MessageText, MessageText.id == Delivery.text_id)
+    if alone:
+        statement = statement.add_columns(Delivery.fields).where(Delivery.campaign_id.is_(None))
+    else:
+        statement = (
+            statement.add_columns(Recipient.fields, Contact.revision, Contact.erased_at, open_enterprises.label("open_enterprises"))
+            .join(Recipient, Recipient.id == Delivery.recipient_id)
+            .join(Contact, Contact.id == Delivery.contact_id)
+            .join(Campaign, Campaign.id == Delivery.campaign_id)
+            .where(Delivery.campaign_id == bindparam("campaign"), Address.holder.is_(None))
+        )
+    return (
+        statement.where(Delivery.sender_id == bindparam("sender"), Delivery.state == QUEUED, Delivery.due_at <= bindparam("now", type_=Moment()))
+        .order_by(Delivery.due_at, Delivery.id)
+        .limit(literal_column(str(size)))
+        .with_for_update(skip_locked=True, key_share=True, of=[Delivery, Address])
+    )
+
+
+def verdict(row: Row[Any], *, now: datetime, weekly_cap: int) -> str | None:
+    """Say why a due delivery may not go: a skip reason, `capped` (it stays queued), or None for "send it"."""
+    if row.open_enterprises == 0:
+        return "goal_reached"
+    if row.erased_at is not None:
+        return "erased"
+    if row.revision != row.contact_revision:
+        return "address_changed"
+    if row.suppressed_at is not None:
+        return "suppressed"
+    if weekly_cap and row.cap_from and row.cap_from > now - WEEK and row.cap_used >= weekly_cap:
+        return "capped"
+    return None
+
+
+def _within(room: int | None, messages: int | None, rows: Sequence[Row[Any]]) -> list[Row[Any]]:
+    """Take rows in order while tokens last, one an address: the second one on a phone waits until the first is settled."""
+    chosen: list[Row[Any]] = []
+    seen: set[int] = set()
+    for row in rows:
+        if row.address_id in seen:
+            continue
+        if messages is not None and len(chosen) >= messages:
+            break
+        if room is not None and (room := room - row.segments) < 0:
+            break
+        seen.add(row.address_id)
+        chosen.append(row)
+    return chosen
+
+
+def _write_bodies(session: Session, rows: Sequence[Row[Any]], campaign: Campaign | None) -> tuple[dict[int, Claimed], list[tuple[Row[Any], str]]]:
+    """Write the body of each row; one that cannot be written is refused alone and holds up nobody."""
+    claimed: dict[int, Claimed] = {}
+    unwritable: list[tuple[Row[Any], str]] = []
+    shared = campaign.fields if campaign else {}
+    for row in rows:
+        try:
+            body = texts.body(session, row.digest, {**shared, **(row.fields or {})})
+        except TemplateInvalid:
+            unwritable.append((row, "content"))
+            continue
+        claimed[row.id] = Claimed(Message(row.id, row.attempt + 1, row.value, body), row.address_id, campaign.id if campaign else None)
+    return claimed, unwritable
+
+
+def _write_refusals(session: Session, refused: Sequence[tuple[Row[Any], str]], *, now: datetime) -> None:
+    final = [
+        {"id": row.id, "state": "failed" if word == "content" else "skipped", "reason": word, "final_at": now} for row, word in refused if word != "capped"
+    ]
+    capped = [{"id": row.id, "due_at": row.cap_from + WEEK} for row, word in refused if word == "capped"]
+    bulk.update_rows(session, Delivery, final, keys=["id"], sets=["state", "reason", "final_at"])
+    bulk.update_rows(session, Delivery, capped, keys=["id"], sets=["due_at"])
+
+
+def _write_claims(session: Session, rows: Sequence[Row[Any]], *, now: datetime, rules: Rules, alone: bool) -> None:
+    leases = [{"id": row.id, "attempt": row.attempt + 1, "claimed_at": now, "lease_until": now + rules.lease} for row in rows]
+    bulk.update_rows(session, Delivery, leases, keys=["id"], sets=["attempt", "claimed_at", "lease_until"], extra="state = 'sending'")
+    if alone:
+        return  # a one-time code must not wait for an unknown campaign text, nor hold up one
+    flights = []
+    for row in rows:
+        fresh = row.cap_from is None or row.cap_from <= now - WEEK
+        flights.append({"id": row.address_id, "holder": row.id, "cap_used": 1 if fresh else row.cap_used + 1, "cap_from": now if fresh else row.cap_from})
+    bulk.update_rows(session, Address, flights, keys=["id"], sets=["holder", "cap_used", "cap_from"])
+

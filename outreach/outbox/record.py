@@ -1,0 +1,113 @@
+"""Write down what became of a slice: in one transaction, and only where the delivery is still ours."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from outreach.channels.base import Accepted, Deferred, Outcome, Receipt, Rejected, Review, Uncertain
+from outreach.database import bulk
+from outreach.database.engine import database_now
+from outreach.database.tables import Address, Delivery, Sender
+from outreach.outbox import limits, receipts
+from outreach.outbox.claim import Claimed
+
+SUPPRESSING = ("address", "opted_out")
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait: before the provider is first asked about an unknown delivery, and while the breaker is open."""
+
+    first_question: timedelta
+    breaker: timedelta
+
+
+def record(session: Session, *, sender_id: int, provider: str, answers: Sequence[tuple[Claimed, Outcome]], patience: Patience) -> None:
+    """Record one outcome for each claimed delivery. What is no longer ours is kept as a receipt: the provider's reference is never lost."""
+    if any(not isinstance(outcome, Accepted) for _claimed, outcome in answers):
+        session.execute(select(Sender.id).where(Sender.id == sender_id).with_for_update(key_share=True))
+    now = database_now(session)
+    _count_strain(session, sender_id, [outcome for _claimed, outcome in answers], now=now, patience=patience)
+    bulk.lock_rows(session, Address, [claimed.address_id for claimed, _outcome in answers])
+    ours = _still_ours(session, [claimed for claimed, _outcome in answers])
+    kept = [(claimed, outcome) for claimed, outcome in answers if claimed.message.delivery in ours]
+    rows = [_row(claimed, outcome, now=now, patience=patience) for claimed, outcome in kept]
+    columns = ["state", "reason", "error_code", "reference", "due_at", "final_at"]
+    bulk.update_rows(session, Delivery, rows, keys=["id"], sets=columns, extra="lease_until = null")
+    receipts.release(session, [(claimed.address_id, claimed.message.delivery) for claimed, outcome in kept if not isinstance(outcome, Uncertain | Review)])
+    _suppress(session, kept, now=now)
+    _halt(session, sender_id, kept, now=now)
+    late = [_as_receipt(claimed, outcome, provider) for claimed, outcome in answers if claimed.message.delivery not in ours]
+    receipts.apply(session, [receipt for receipt in late if receipt], now=now)
+
+
+def _still_ours(session: Session, claimed: Sequence[Claimed]) -> set[int]:
+    attempts = {item.message.delivery: item.message.attempt for item in claimed}
+    statement = select(Delivery.id, Delivery.attempt).where(Delivery.id.in_(attempts), Delivery.state == "sending").order_by(Delivery.id)
+    rows = session.execute(statement.with_for_update(key_share=True))
+    return {row.id for row in rows if attempts[row.id] == row.attempt}
+
+
+def _row(claimed: Claimed, outcome: Outcome, *, now: datetime, patience: Patience) -> Mapping[str, Any]:
+    row: dict[str, Any] = {"id": claimed.message.delivery, "reason": None, "error_code": None, "reference": None, "due_at": now, "final_at": None}
+    match outcome:
+        case Accepted(reference):
+            return row | {"state": "accepted", "reference": reference}
+        case Review(reference):
+            return row | {"state": "review", "reference": reference}
+        case Rejected("account", code):
+            return row | {"state": "queued", "error_code": code}  # the account's fault is not this person's: it waits for the cure
+        case Rejected(kind, code):
+            return row | {"state": "failed", "reason": kind, "error_code": code, "final_at": now}
+        case Deferred(wait, _strained):
+            return row | {"state": "queued", "due_at": now + wait}
+        case Uncertain(reason):
+            return row | {"state": "unknown", "reason": reason, "due_at": now + patience.first_question}
+
+
+def _as_receipt(claimed: Claimed, outcome: Outcome, provider: str) -> Receipt | None:
+    if isinstance(outcome, Accepted | Review):
+        return Receipt(provider, outcome.reference, "accepted", claimed.message.delivery, claimed.message.attempt)
+    return None
+
+
+def _suppress(session: Session, answers: Sequence[tuple[Claimed, Outcome]], *, now: datetime) -> None:
+    rows = [
+        {"id": claimed.address_id, "suppressed_at": now, "suppressed_reason": outcome.kind, "suppressed_source": outcome.code}
+        for claimed, outcome in answers
+        if isinstance(outcome, Rejected) and outcome.kind in SUPPRESSING
+    ]
+    receipts.suppress(session, rows)
+
+
+def _halt(session: Session, sender_id: int, answers: Sequence[tuple[Claimed, Outcome]], *, now: datetime) -> None:
+    """Halt what the provider refuses as a whole: the sender for its account, the campaign for its text."""
+    refusals = [(claimed, outcome) for claimed, outcome in answers if isinstance(outcome, Rejected)]
+    for code in {outcome.code for _claimed, outcome in refusals if outcome.kind == "account"}:
+        session.execute(update(Sender).where(Sender.id == sender_id).values(paused_at=now, paused_reason=f"account {code}"))
+    campaigns = {claimed.campaign_id for claimed, outcome in refusals if outcome.kind == "content" and claimed.campaign_id}
+    receipts.halt_campaigns(session, campaigns)
+
+
+def _count_strain(session: Session, sender_id: int, outcomes: Sequence[Outcome], *, now: datetime, patience: Patience) -> None:
+    """Count uncertain and strained answers in a row; enough of them open the breaker, one good answer closes it."""
+    run, broken = 0, False
+    for outcome in outcomes:
+        bad = isinstance(outcome, Uncertain) or (isinstance(outcome, Deferred) and outcome.strained)
+        run, broken = (run + 1, broken) if bad else (0, True)
+    if not run and not broken:
+        return
+    total = run if broken else func.coalesce(Sender.uncertain_run, 0) + run
+    statement = update(Sender).where(Sender.id == sender_id)
+    if not run:
+        statement = statement.where(Sender.uncertain_run > 0)
+    session.execute(statement.values(uncertain_run=total))
+    open_it = update(Sender).where(Sender.id == sender_id, Sender.uncertain_run >= limits.BREAKS_AFTER)
+    if run:
+        session.execute(open_it.values(breaker_until=now + patience.breaker))
+
+

@@ -1,0 +1,150 @@
+"""What nobody knows yet: leases that ran out, and answers that never came. Settled by asking the provider, never by a guess.
+
+The promise "never twice" holds while the provider's list lags less than `settle_grace`: only after lease + time-out + grace does "not
+in the list" mean "never had it". A double that shows itself later is counted in the statement as `doubled`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import and_, case, select, update
+from sqlalchemy.orm import Session
+
+from outreach.channels.base import Found, Message, Receipt
+from outreach.database import bulk
+from outreach.database.engine import database_now
+from outreach.database.tables import Address, Campaign, Delivery, MessageText, Recipient
+from outreach.outbox import receipts, texts
+
+BATCH = 200
+ASK_AGAIN = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Grace:
+    """What must have passed since a claim before "not in the provider's list" may be believed, and who decides then."""
+
+    lease: timedelta
+    request_timeout: timedelta
+    settle_grace: timedelta
+    by_person: bool = False
+
+    def over(self, claimed_at: datetime) -> datetime:
+        """Return the moment from which silence of the list counts."""
+        return claimed_at + self.lease + self.request_timeout + self.settle_grace
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """An unknown delivery to ask the provider about."""
+
+    message: Message
+    claimed_at: datetime
+    asked_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the provider's list showed for a question; `found` is empty when it never had the message, None when it did not answer."""
+
+    question: Question
+    found: Sequence[Found] | None
+
+
+def expire(session: Session) -> int:
+    """Turn deliveries whose lease ran out into unknown ones; their addresses stay held. Return how many."""
+    now = database_now(session)
+    over = update(Delivery).where(Delivery.state == "sending", Delivery.lease_until < now)
+    rows = session.execute(over.values(state="unknown", reason="lease_over", lease_until=None, due_at=now).returning(Delivery.id))
+    return len(rows.all())
+
+
+def questions(session: Session, *, sender_id: int, grace: Grace) -> list[Question]:
+    """Return the unknown deliveries whose turn it is to be asked about, and put their next turn after the answer."""
+    now = database_now(session)
+    statement = (
+        select(Delivery.id, Delivery.attempt, Delivery.claimed_at, Delivery.fields, Recipient.fields, Campaign.fields, Address.value, MessageText.digest)
+        .join(Address, Address.id == Delivery.address_id)
+        .join(MessageText, MessageText.id == Delivery.text_id)
+        .outerjoin(Recipient, Recipient.id == Delivery.recipient_id)
+        .outerjoin(Campaign, Campaign.id == Delivery.campaign_id)
+        .where(Delivery.state == "unknown", Delivery.sender_id == sender_id, Delivery.due_at <= now)
+        .order_by(Delivery.due_at, Delivery.id)
+        .limit(BATCH)
+        .with_for_update(skip_locked=True, key_share=True, of=Delivery)
+    )
+    asked = []
+    for key, attempt, claimed_at, own, personal, shared, value, digest in session.execute(statement):
+        body = texts.body(session, digest, {**(shared or {}), **(personal or own or {})})
+        asked.append(Question(Message(key, attempt, value, body), claimed_at, now))
+    turns = [{"id": item.message.delivery, "due_at": _next_turn(item, grace, now)} for item in asked]
+    bulk.update_rows(session, Delivery, turns, keys=["id"], sets=["due_at"])
+    return asked
+
+
+def _next_turn(question: Question, grace: Grace, now: datetime) -> datetime:
+    """Ask again when silence begins to count, else after a while: a worker that dies while asking loses no question."""
+    over = grace.over(question.claimed_at)
+    return over if over > now else now + ASK_AGAIN
+
+
+def answer(session: Session, *, provider: str, answers: Sequence[Answer], grace: Grace, now: datetime) -> None:
+    """Settle by what the provider's list showed: found is accepted; never had it, when that may be believed, is queued again."""
+    answered = [item for item in answers if item.found is not None]
+    taken = _bound(session, [found.reference for item in answered for found in item.found or ()])
+    news = []
+    for item in answered:
+        message = item.question.message
+        free = next((found for found in item.found or () if taken.setdefault(found.reference, message.delivery) == message.delivery), None)
+        if free:
+            news.append(Receipt(provider, free.reference, "accepted", message.delivery, message.attempt))
+    receipts.apply(session, news, now=now)
+    proven = {item.delivery for item in news}
+    absent = [item.question for item in answered if item.question.message.delivery not in proven]
+    believed = [question for question in absent if question.asked_at >= grace.over(question.claimed_at)]
+    if not grace.by_person:
+        send_again(session, [(question.message.delivery, question.message.attempt) for question in believed], now=now)
+
+
+def _bound(session: Session, references: Sequence[str]) -> dict[str, int]:
+    rows = session.execute(select(Delivery.reference, Delivery.id).where(Delivery.reference.in_(references)))
+    return {row.reference: row.id for row in rows if row.reference}
+
+
+def send_again(session: Session, attempts: Sequence[tuple[int, int]], *, now: datetime) -> int:
+    """Queue again what the provider never had, where it is still the same attempt; return how many."""
+    return _decide(session, attempts, state="queued", reason=None, now=now)
+
+
+def decide(session: Session, *, delivery: int, verdict: str, now: datetime) -> bool:
+    """Settle one unknown delivery by a person's verdict: accepted, again or failed. Return whether it was unknown."""
+    attempt = session.scalar(select(Delivery.attempt).where(Delivery.id == delivery, Delivery.state == "unknown"))
+    if attempt is None:
+        return False
+    state = {"accepted": "accepted", "again": "queued", "failed": "failed"}[verdict]
+    return bool(_decide(session, [(delivery, attempt)], state=state, reason="person", now=now))
+
+
+def _decide(session: Session, attempts: Sequence[tuple[int, int]], *, state: str, reason: str | None, now: datetime) -> int:
+    ids = dict(attempts)
+    rows = session.execute(select(Delivery.id, Delivery.address_id).where(Delivery.id.in_(ids))).all()
+    bulk.lock_rows(session, Address, [row.address_id for row in rows])
+    final = now if state == "failed" else None
+    changes = [{"id": key, "attempt": attempt, "state": state, "reason": reason, "due_at": now, "final_at": final} for key, attempt in sorted(attempts)]
+    sets = ["state", "reason", "due_at", "final_at"]
+    bulk.update_rows(session, Delivery, changes, keys=["id", "attempt"], sets=sets, where="d.state = 'unknown'")
+    receipts.release(session, [(row.address_id, row.id) for row in rows])
+    return len(rows)
+
+
+def fall_silent(session: Session, *, patience: dict[str, timedelta], now: datetime) -> int:
+    """Close what no receipt came for within the channel's patience; return how many."""
+    waited = case({channel: now - span for channel, span in patience.items()}, value=Delivery.channel)
+    over = and_(Delivery.state.in_(("accepted", "unknown")), Delivery.claimed_at < waited)
+    rows = session.execute(select(Delivery.id, Delivery.address_id).where(over).order_by(Delivery.id).limit(5000)).all()
+    bulk.lock_rows(session, Address, [row.address_id for row in rows])
+    closed = [{"id": row.id, "final_at": now} for row in rows]
+    bulk.update_rows(session, Delivery, closed, keys=["id"], sets=["final_at"], extra="state = 'silent'", where="d.state in ('accepted', 'unknown')")
+    receipts.release(session, [(row.address_id, row.id) for row in rows])
+    return len(rows)
