@@ -48,6 +48,6 @@ clean:
 
 $(STAMP): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "outreach needs Python 3.11 or newer (Debian: apt install python3 python3-venv)" >&2; exit 1; }
-	$(PYTHON) -m venv .venv
+	$(BIN)/python -c "" 2>/dev/null || $(PYTHON) -m venv --clear .venv
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
 	touch $@
