@@ -1,21 +1,25 @@
 """What people read, in their language: gettext, English in the source, Chinese complete.
 
-The language is chosen once a process by the doorway (`--lang`, then the setting `lang`) with `use`.
+The language is chosen once a process by the doorway (`--lang`, then the setting `lang`) with `use`. What click says by itself
+(headings of the help, mistakes in options) stands in the same catalogue.
 """
 
 import gettext as _gettext
+import os
 from pathlib import Path
 
 from outreach.errors import OutreachError
 
 DOMAIN = "outreach"
 FOLDER = Path(__file__).parent / "locale"
+LOCALES = {"zh": "zh_CN", "en": "en"}
 _chosen: dict[str, _gettext.NullTranslations] = {}
 
 
 def use(lang: str) -> None:
     """Speak `zh` or `en` from now on."""
     _chosen["now"] = catalogue(lang)
+    _tell_libraries(lang)
 
 
 def catalogue(lang: str) -> _gettext.NullTranslations:
@@ -35,3 +39,14 @@ def gettext(message: str) -> str:
 def say(error: OutreachError) -> str:
     """Put an error into one line of the chosen language, with its data filled in."""
     return gettext(error.message_id()).format(**error.data)
+
+
+def _tell_libraries(lang: str) -> None:
+    """Let the libraries that speak through the process-wide gettext (click) find our catalogue.
+
+    They take the language from LANGUAGE, which goes before LC_ALL, LC_MESSAGES and LANG and, unlike those, changes neither how
+    files are read nor how numbers are written; the processes that this one starts speak the same language.
+    """
+    _gettext.bindtextdomain(DOMAIN, FOLDER)
+    _gettext.textdomain(DOMAIN)
+    os.environ["LANGUAGE"] = LOCALES.get(lang, LOCALES["zh"])
