@@ -4,7 +4,7 @@ The outbox knows nothing of any provider beyond this page. A channel never raise
 secret, a body or a whole address.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
@@ -88,6 +88,8 @@ class Uncertain:
 
 Outcome = Accepted | Rejected | Review | Deferred | Uncertain
 
+Answered = Callable[[Message, Outcome], None]
+
 Status = Literal["accepted", "delivered", "undelivered", "failed"]
 
 
@@ -130,10 +132,11 @@ class Channel(Protocol):
 
     can_look_up: bool
 
-    async def send(self, messages: Sequence[Message], *, until: float) -> list[Outcome]:
-        """Send a slice and return one outcome each, in order.
+    async def send(self, messages: Sequence[Message], *, until: float, answered: Answered) -> None:
+        """Send a slice, and call `answered` once for each message as soon as its outcome is known.
 
         `until` is the event loop's time after which no request may begin any more: what is left of the lease would not cover it.
+        Slices may overlap; what bounds them is the sender's `in_flight`.
         """
         ...
 

@@ -22,6 +22,7 @@ from twilio.rest import Client
 
 from outreach.channels.base import (
     Accepted,
+    Answered,
     BadSignature,
     Deferred,
     Found,
@@ -97,13 +98,11 @@ STATUSES: dict[str, Status] = {
     "canceled": "failed",
 }
 
-STOP_WORDS = frozenset(
-    "STOP STOPALL UNSUBSCRIBE CANCEL END QUIT REVOKE OPTOUT TD T R 退订 退 拒收 取消 取消订阅 不要再发 拒收请回复R".split()
-)
-RESTART_WORDS = frozenset("START UNSTOP YES 恢复 订阅".split())
+STOP_WORDS = frozenset([*"STOP STOPALL UNSUBSCRIBE CANCEL END QUIT REVOKE OPTOUT TD T R".split(), *"退订 退 拒收 取消 取消订阅 不要再发 拒收请回复R".split()])
+RESTART_WORDS = frozenset(["START", "UNSTOP", "YES", "恢复", "订阅"])
 
 
-class _Connection(AsyncHttpClient):
+class _Connection(AsyncHttpClient):  # type: ignore[misc]
     """The SDK's door to the network: one pool, explicit time-outs, no retries, no environment proxies, nothing logged."""
 
     def __init__(self, base_url: str, *, request_timeout: timedelta, connections: int) -> None:
@@ -156,23 +155,23 @@ class TwilioSms:
         self._sender = sender
         self._callback = settings.public_url.rstrip("/") + STATUS_PATH
         self._connection = _Connection(settings.twilio_base_url, request_timeout=settings.request_timeout, connections=sender.in_flight)
+        self._places = asyncio.Semaphore(sender.in_flight)
         self._client = Client(settings.twilio_account_sid, settings.twilio_auth_token, http_client=self._connection, environment={})
         self._origin = {"messaging_service_sid": sender.messaging_service} if sender.messaging_service else {"from_": sender.from_ or "+15005550006"}
 
-    async def send(self, messages: Sequence[Message], *, until: float) -> list[Outcome]:
+    async def send(self, messages: Sequence[Message], *, until: float, answered: Answered) -> None:
         """Send with at most the sender's `in_flight` at a time; what would begin after `until` is given back unsent."""
-        outcomes: list[Outcome] = [Deferred(timedelta(0))] * len(messages)
-        waiting = iter(enumerate(messages))
+        waiting = iter(messages)
         clock = asyncio.get_running_loop().time
 
         async def runner() -> None:
-            for place, message in waiting:
-                if clock() >= until:
-                    return
-                outcomes[place] = await self._send_one(message)
+            for message in waiting:
+                async with self._places:
+                    in_time = clock() < until
+                    outcome = await self._send_one(message) if in_time else Deferred(timedelta(0))
+                answered(message, outcome)
 
         await asyncio.gather(*(runner() for _ in range(min(self._sender.in_flight, len(messages)))))
-        return outcomes
 
     async def _send_one(self, message: Message) -> Outcome:
         try:

@@ -71,6 +71,16 @@ def lock_rows(session: Session, table: type[Any], ids: Collection[int]) -> None:
         session.execute(text(statement), {"ids": sorted(set(ids))})
 
 
+def new_ids(session: Session, table: type[Any], how_many: int) -> list[int]:
+    """Take the next ids of a table, so that rows which name each other can be inserted in one go each."""
+    name = table.__tablename__
+    if session.get_bind().dialect.name == "postgresql":
+        drawn = text(f"select nextval(pg_get_serial_sequence('{name}', 'id')) from generate_series(1, :count)")
+        return list(session.scalars(drawn, {"count": how_many}))
+    first = int(session.scalar(text(f"select coalesce(max(id), 0) + 1 from {name}")) or 1)
+    return list(range(first, first + how_many))
+
+
 def _executemany(
     session: Session, target: Table, rows: Sequence[Mapping[str, Any]], *, keys: Sequence[str], sets: Sequence[str], where: str, extra: str
 ) -> None:

@@ -105,12 +105,7 @@ def _due_campaigns(session: Session, sender_id: int, *, now: datetime) -> Sequen
         Delivery.state == QUEUED,
         Delivery.due_at <= now,
     )
-    statement = (
-        select(Campaign)
-        .where(Campaign.state.in_(("canary", "running")), due)
-        .order_by(Campaign.served, Campaign.id)
-        .with_for_update(key_share=True)
-    )
+    statement = select(Campaign).where(Campaign.state.in_(("canary", "running")), due).order_by(Campaign.served, Campaign.id).with_for_update(key_share=True)
     return session.execute(statement).scalars().all()
 
 
@@ -264,4 +259,3 @@ def _write_claims(session: Session, rows: Sequence[Row[Any]], *, now: datetime, 
         fresh = row.cap_from is None or row.cap_from <= now - WEEK
         flights.append({"id": row.address_id, "holder": row.id, "cap_used": 1 if fresh else row.cap_used + 1, "cap_from": now if fresh else row.cap_from})
     bulk.update_rows(session, Address, flights, keys=["id"], sets=["holder", "cap_used", "cap_from"])
-

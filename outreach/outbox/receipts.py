@@ -59,7 +59,7 @@ def apply(session: Session, news: Sequence[Receipt], *, now: datetime) -> dict[s
 
 
 def _locked(session: Session, news: Sequence[Receipt]) -> dict[int, Row[Any]]:
-    columns = [
+    columns: list[Any] = [
         Delivery.id,
         Delivery.state,
         Delivery.attempt,

@@ -109,5 +109,3 @@ def _count_strain(session: Session, sender_id: int, outcomes: Sequence[Outcome],
     open_it = update(Sender).where(Sender.id == sender_id, Sender.uncertain_run >= limits.BREAKS_AFTER)
     if run:
         session.execute(open_it.values(breaker_until=now + patience.breaker))
-
-

@@ -1,6 +1,7 @@
 """Send what is due: claim a slice, hand it to its channel, record the answers. No transaction is open while the network is waited for."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,16 +9,17 @@ from functools import partial
 from typing import Any
 
 from outreach.channels import directory
-from outreach.channels.base import Channel, ProviderUnavailable
+from outreach.channels.base import Channel, Message, Outcome, ProviderUnavailable
 from outreach.database.engine import Database
 from outreach.outbox import hours, senders, settle
-from outreach.outbox.claim import Rules, Slice, claim
+from outreach.outbox.claim import Claimed, Rules, Slice, claim
 from outreach.outbox.record import Patience, record
 from outreach.outbox.settle import Answer, Grace, Question
 from outreach.settings import Sender, Settings
 
-LANES = 2
-"""Slices under way at once in one process: while one waits for the network, the other works on the database."""
+BATCH = 100
+"""Answers that are recorded at once when they come fast; else what came within MOMENT. A batch costs about three statements."""
+MOMENT = 0.05
 LONGEST_PAUSE = timedelta(seconds=1)
 
 
@@ -64,28 +66,90 @@ async def drain(outbox: Outbox, *, goes_on: Callable[[], bool] = lambda: True) -
 async def _drain_sender(outbox: Outbox, sender_id: int, sender: Sender, goes_on: Callable[[], bool]) -> int:
     channel = directory.open_channel(outbox.settings, sender)
     try:
-        lanes = (_lane(outbox, sender_id, sender, channel, goes_on) for _ in range(LANES))
-        return sum(await asyncio.gather(*lanes))
+        return await _Stream(outbox, sender_id, sender, channel).run(goes_on)
     finally:
         await channel.close()
 
 
-async def _lane(outbox: Outbox, sender_id: int, sender: Sender, channel: Channel, goes_on: Callable[[], bool]) -> int:
-    loop, sent = asyncio.get_running_loop(), 0
-    while goes_on():
-        begun = loop.time()
-        taken = await asyncio.to_thread(_claim, outbox, sender_id)
+class _Stream:
+    """One sender's messages on their way: slices overlap, so that one answer that hangs holds up nobody else's."""
+
+    def __init__(self, outbox: Outbox, sender_id: int, sender: Sender, channel: Channel) -> None:
+        self._outbox, self._sender_id, self._sender, self._channel = outbox, sender_id, sender, channel
+        self._under_way: dict[int, Claimed] = {}
+        self._answers: list[tuple[Claimed, Outcome]] = []
+        self._moved = asyncio.Event()
+        self._slices: set[asyncio.Task[None]] = set()
+        self._answered = 0
+
+    async def run(self, goes_on: Callable[[], bool]) -> int:
+        """Claim while there is room, record beside it, and return the number of answers once nothing is under way."""
+        recorder = asyncio.create_task(self._record())
+        try:
+            while goes_on() and not recorder.done():
+                if len(self._under_way) >= 2 * self._sender.in_flight:
+                    await self._wait_for_answers()
+                elif not await self._claim():
+                    break
+        finally:
+            await asyncio.gather(*self._slices)
+            self._slices.clear()
+            await self._last_record(recorder)
+        return self._answered
+
+    async def _claim(self) -> bool:
+        """Claim a slice and set it going; return whether to go on asking."""
+        begun = asyncio.get_running_loop().time()
+        taken = await asyncio.to_thread(_claim, self._outbox, self._sender_id)
         if not taken.claimed:
-            if taken.wait is None:
-                break
-            await asyncio.sleep(min(taken.wait, LONGEST_PAUSE).total_seconds())
-            continue
-        until = begun + (outbox.settings.lease - outbox.settings.request_timeout).total_seconds()
-        outcomes = await channel.send([item.message for item in taken.claimed], until=until)
-        answers = list(zip(taken.claimed, outcomes, strict=True))
-        await asyncio.to_thread(_record, outbox, sender_id, sender.provider, answers)
-        sent += len(answers)
-    return sent
+            if taken.wait is not None:
+                await asyncio.sleep(min(taken.wait, LONGEST_PAUSE).total_seconds())
+            elif self._under_way:
+                await self._wait_for_answers()  # a busy address may come free
+            return taken.wait is not None or bool(self._under_way)
+        self._under_way |= {item.message.delivery: item for item in taken.claimed}
+        covered = self._outbox.settings.lease - self._outbox.settings.request_timeout
+        sending = self._channel.send([item.message for item in taken.claimed], until=begun + covered.total_seconds(), answered=self._answer)
+        task = asyncio.create_task(sending)
+        self._slices.add(task)
+        task.add_done_callback(self._slices.discard)
+        return True
+
+    def _answer(self, message: Message, outcome: Outcome) -> None:
+        self._answers.append((self._under_way[message.delivery], outcome))
+        if len(self._answers) >= BATCH:
+            self._moved.set()
+
+    async def _wait_for_answers(self) -> None:
+        """Wait for a batch of answers, or a moment."""
+        self._moved.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._moved.wait(), MOMENT)
+
+    async def _record(self) -> None:
+        """Record batch after batch, until cancelled; an error here ends the stream, and what was claimed is settled later."""
+        while True:
+            if len(self._answers) < BATCH:
+                await asyncio.sleep(MOMENT)
+            await self._record_once()
+
+    async def _record_once(self) -> None:
+        answers, self._answers = self._answers, []
+        if not answers:
+            return
+        await asyncio.to_thread(_record, self._outbox, self._sender_id, self._sender.provider, answers)
+        for claimed, _outcome in answers:
+            self._under_way.pop(claimed.message.delivery, None)
+        self._answered += len(answers)
+        self._moved.set()
+
+    async def _last_record(self, recorder: asyncio.Task[None]) -> None:
+        while self._under_way and not recorder.done():
+            await asyncio.sleep(MOMENT / 5)
+        if recorder.done():
+            recorder.result()
+        recorder.cancel()
+        await asyncio.gather(recorder, return_exceptions=True)
 
 
 def _claim(outbox: Outbox, sender_id: int) -> Slice:

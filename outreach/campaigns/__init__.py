@@ -1,0 +1,1 @@
+"""Campaigns: a file is planned, approved, launched, and its statement adds up."""

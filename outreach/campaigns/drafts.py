@@ -1,0 +1,59 @@
+"""What a plan is made from: the definition, the settings, the templates and the merge fields that all recipients share."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from outreach.campaigns import definition as files
+from outreach.campaigns.definition import Definition, Step
+from outreach.rendering import checks
+from outreach.rendering.checks import Problem
+from outreach.rendering.templates import MessageTemplate
+from outreach.settings import Sender, Settings
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What a plan is made from."""
+
+    definition: Definition
+    settings: Settings
+    templates: Sequence[MessageTemplate]
+    fields: Mapping[str, Any]
+
+    def pool(self, step: Step) -> list[Sender]:
+        """The senders that may serve a step."""
+        wanted = step.sender or self.definition.sender
+        return [sender for sender in self.settings.sender if sender.channel == step.channel and wanted in (None, sender.name)]
+
+    def signature(self, number: int) -> str:
+        """The signature of a step's text: its template's own, else the office's."""
+        return self.templates[number].signature or self.settings.sms_signature
+
+    def links_allowed(self, number: int) -> bool:
+        """Whether every sender that may serve a step allows links."""
+        return all(sender.links == "allowed" for sender in self.pool(self.definition.steps[number]))
+
+    def problems(self, number: int, samples: Sequence[Mapping[str, Any]]) -> list[Problem]:
+        """All that is wrong with a step's template on these samples."""
+        return checks.problems(
+            self.templates[number],
+            signature=self.settings.sms_signature,
+            links_allowed=self.links_allowed(number),
+            production=not self.settings.rehearsal,
+            samples=samples,
+        )
+
+
+def shared_fields(definition: Definition | None, settings: Settings, *, now: datetime) -> dict[str, Any]:
+    """Return the merge fields that are the same for every recipient."""
+    deadline = definition.deadline if definition else None
+    return {
+        "office": settings.office_name,
+        "place": settings.office_place,
+        "hotline": settings.hotline,
+        "account": settings.wechat_name,
+        "date": files.chinese_date(now, year=True),
+        **({"deadline": files.chinese_date(deadline, year=False)} if deadline else {}),
+    }

@@ -1,0 +1,87 @@
+"""The figures of a plan: enterprises, principals and messages as three counts, exclusions, segments, cost, and samples to look at."""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from outreach import clock, tokens
+from outreach.campaigns.drafts import Draft
+from outreach.database.tables import Campaign, Recipient, RecipientEnterprise
+from outreach.errors import Refused
+from outreach.outbox import texts
+from outreach.rendering import checks, segments
+
+
+class NobodyReachable(Refused):
+    """Nobody of this audience can be reached ({excluded}); nothing to plan."""
+
+
+def samples_of(session: Session, campaign: Campaign) -> list[dict[str, Any]]:
+    """Return merge fields to look at: the first recipient's, those of the longest text, of most enterprises, of the longest values."""
+    included = select(Recipient.fields).where(Recipient.campaign_id == campaign.id, Recipient.exclusion.is_(None)).limit(1)
+    orders: list[Any] = [
+        Recipient.id,
+        Recipient.segments.desc(),
+        func.length(Recipient.fields.op("->>")("enterprise")).desc(),
+        func.length(Recipient.fields.op("->>")("enterprises")).desc(),
+    ]
+    found: list[dict[str, Any]] = []
+    for order in orders:
+        fields = session.scalar(included.order_by(order, Recipient.id))
+        if fields is not None and fields not in found:
+            found.append(fields)
+    return [{**campaign.fields, **fields} for fields in found]
+
+
+def summary(session: Session, campaign: Campaign, draft: Draft, samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the plan's figures in the shape of `campaign plan --format json`."""
+    reasons = select(Recipient.exclusion, func.count(), func.coalesce(func.sum(Recipient.segments), 0)).where(Recipient.campaign_id == campaign.id)
+    rows = session.execute(reasons.group_by(Recipient.exclusion)).all()
+    excluded = {reason: count for reason, count, _segments in rows if reason is not None}
+    recipients = sum(count for reason, count, _segments in rows if reason is None)
+    if not recipients:
+        raise NobodyReachable(excluded=", ".join(f"{reason} {count}" for reason, count in sorted(excluded.items())))
+    selected = session.scalar(select(func.count()).select_from(RecipientEnterprise).where(RecipientEnterprise.campaign_id == campaign.id)) or 0
+    first_segments = int(sum(total for reason, _count, total in rows if reason is None))
+    return {
+        "campaign": campaign.name,
+        "mode": campaign.mode,
+        "code": tokens.approval_code(campaign.digest),
+        "digest": campaign.digest,
+        "planned_by": campaign.planned_by,
+        "planned_at": clock.wire(campaign.planned_at),
+        "enterprises": {"selected": selected, "excluded": sum(excluded.values()), "merged": selected - recipients - sum(excluded.values())},
+        "recipients": recipients,
+        "excluded": dict(sorted(excluded.items())),
+        "steps": [_step_summary(draft, number, recipients, first_segments, samples) for number in range(len(draft.templates))],
+        "warnings": _warnings(draft, samples),
+    }
+
+
+def _step_summary(draft: Draft, number: int, recipients: int, first_segments: int, samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return one step's figures: exact for the first, upper bounds for the later ones."""
+    step = draft.definition.steps[number]
+    write = texts.signed(draft.templates[number], draft.signature(number))
+    bodies = list(dict.fromkeys(write(sample) for sample in samples))
+    total = first_segments if number == 0 else recipients * max(segments.segments(body) for body in bodies)
+    price = max((sender.price for sender in draft.pool(step)), default=Decimal(0))
+    return {
+        "step": number + 1,
+        "channel": step.channel,
+        "template": str(step.template),
+        "when": step.when,
+        "after": f"{int(step.after.total_seconds())}s",
+        "messages": recipients,
+        "skipped": {},
+        "segments": total,
+        "cost": str((price * total).quantize(Decimal("0.01"))),
+        "samples": bodies,
+    }
+
+
+def _warnings(draft: Draft, samples: Sequence[Mapping[str, Any]]) -> list[str]:
+    found = [problem for number in range(len(draft.templates)) for problem in draft.problems(number, samples) if not problem.refuses]
+    return list(dict.fromkeys(checks.words(problem) for problem in found))

@@ -1,0 +1,166 @@
+"""Launch an approved plan: queue its first step, canary first; pause, resume and cancel."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, case, func, insert, literal, null, select, update
+from sqlalchemy.orm import Session
+
+from outreach.campaigns import approving, directory
+from outreach.database import tables
+from outreach.database.tables import Address, Campaign, CampaignStep, Delivery, Recipient, RecipientContact
+from outreach.database.types import Moment
+from outreach.errors import Refused
+from outreach.outbox import senders
+from outreach.settings import Settings
+
+SMALLEST_CANARY, LARGEST_CANARY, CANARY_SHARE = 50, 500, 0.01
+
+
+class Cancelled(Refused):
+    """Campaign {name} was cancelled; plan it under another name."""
+
+
+class NotRunning(Refused):
+    """Campaign {name} is {state}; there is nothing to {verb}."""
+
+
+def launch(session: Session, name: str, *, settings: Settings, first: int | None, now: datetime) -> Campaign:
+    """Queue an approved campaign's first step, or let a paused or running one go on; return it.
+
+    Begins with a canary: one in a hundred, at least 50 and at most 500. `first` is the canary by hand: so many more, then a pause.
+    Raises NotApproved, ApprovalVoid and Cancelled.
+    """
+    campaign = directory.named(session, name, lock=True)
+    if campaign.state == "cancelled":
+        raise Cancelled(name=name)
+    if campaign.state == "finished":
+        return campaign
+    if campaign.launched_at is None:
+        approving.require_approved(campaign)
+        approving.require_unchanged(session, campaign, settings)
+        _begin(session, campaign, first=first, now=now)
+    elif first is not None:
+        _allow(session, campaign, first)
+    elif campaign.state == "paused":
+        _go_on(session, campaign)
+    return campaign
+
+
+def _begin(session: Session, campaign: Campaign, *, first: int | None, now: datetime) -> None:
+    starts = campaign.definition.get("start")
+    queue_first_step(session, campaign, due_at=max(now, datetime.fromisoformat(starts)) if starts else now)
+    recipients = int(campaign.summary["recipients"])
+    canary = min(max(round(recipients * CANARY_SHARE), SMALLEST_CANARY), LARGEST_CANARY)
+    campaign.launched_at = now
+    campaign.state, campaign.reason = "canary", None
+    campaign.claim_limit = canary
+    if first is not None:
+        campaign.claim_limit, campaign.reason = first, "first"
+    elif canary >= recipients:
+        campaign.state, campaign.claim_limit = "running", None
+    running = select(func.min(Campaign.served)).where(Campaign.state == "running", Campaign.id != campaign.id)
+    campaign.served = session.scalar(running) or 0
+
+
+def _allow(session: Session, campaign: Campaign, first: int) -> None:
+    """Let so many more go, then pause again."""
+    gone = select(func.count()).where(Delivery.campaign_id == campaign.id, Delivery.attempt > 0, Delivery.state.not_in(("queued", "skipped")))
+    campaign.state, campaign.reason = "canary", "first"
+    campaign.claim_limit = session.execute(gone).scalar_one() + first
+
+
+def _go_on(session: Session, campaign: Campaign) -> None:
+    campaign.state, campaign.reason, campaign.claim_limit = "running", None, None
+    halted = select(tables.Sender.name).where(tables.Sender.paused_at.is_not(None))
+    of_campaign = select(Delivery.sender_id).where(Delivery.campaign_id == campaign.id, Delivery.state == "queued").distinct()
+    for name in session.scalars(halted.where(tables.Sender.id.in_(of_campaign))).all():
+        senders.resume(session, name)
+
+
+def queue_first_step(session: Session, campaign: Campaign, *, due_at: datetime) -> None:
+    """Write one delivery for each included recipient, in one statement; town by town where the pace says so."""
+    by_town = (campaign.definition.get("pace") or {}).get("waves") == "town"
+    step = session.execute(select(CampaignStep).where(CampaignStep.campaign_id == campaign.id, CampaignStep.number == 1)).scalar_one()
+    statement = delivery_rows(campaign, step, occurrence=1, due_at=due_at).where(RecipientContact.rank == 0)
+    statement = statement.order_by(*([Recipient.town] if by_town else []), Recipient.id)
+    write_deliveries(session, statement)
+
+
+def delivery_rows(campaign: Campaign, step: CampaignStep, *, occurrence: int, due_at: datetime) -> Select[Any]:
+    """Return the rows of one step's deliveries, by recipient and contact; one without an address or sender is skipped (no address)."""
+    reachable = and_(Address.id.is_not(None), tables.Sender.id.is_not(None))
+    moment = literal(due_at, Moment())
+    columns: list[Any] = [
+        literal(campaign.id).label("campaign_id"),
+        Recipient.id.label("recipient_id"),
+        literal(step.number).label("step"),
+        literal(occurrence).label("occurrence"),
+        RecipientContact.rank.label("rank"),
+        literal(step.channel).label("channel"),
+        tables.Sender.id.label("sender_id"),
+        Address.id.label("address_id"),
+        RecipientContact.contact_id.label("contact_id"),
+        RecipientContact.revision.label("contact_revision"),
+        literal(step.text_id).label("text_id"),
+        _either(reachable, "queued", "skipped").label("state"),
+        _either(reachable, None, "no_address").label("reason"),
+        literal(0).label("attempt"),
+        Recipient.segments.label("segments"),
+        moment.label("due_at"),
+        case((reachable, null()), else_=moment).label("final_at"),
+    ]
+    return (
+        select(*columns)
+        .select_from(Recipient)
+        .join(RecipientContact, RecipientContact.recipient_id == Recipient.id)
+        .outerjoin(Address, and_(Address.channel == step.channel, Address.value == RecipientContact.phone))
+        .outerjoin(tables.Sender, tables.Sender.name == func.coalesce(literal(step.sender), RecipientContact.sender))
+        .where(Recipient.campaign_id == campaign.id, Recipient.exclusion.is_(None))
+    )
+
+
+def _either(condition: ColumnElement[bool], yes: str | None, no: str) -> ColumnElement[Any]:
+    return case((condition, literal(yes) if yes else null()), else_=literal(no))
+
+
+def write_deliveries(session: Session, rows: Select[Any]) -> None:
+    """Insert deliveries from a select, in one statement."""
+    names = [column.name for column in rows.selected_columns]
+    session.execute(insert(Delivery).from_select(names, rows, include_defaults=False))
+
+
+def pause(session: Session, name: str) -> dict[str, int]:
+    """Stop claiming; return how many were already claimed and may still leave, and how many wait."""
+    campaign = directory.named(session, name, lock=True)
+    if campaign.state not in ("canary", "running"):
+        raise NotRunning(name=name, state=campaign.state, verb="pause")
+    campaign.state, campaign.reason = "paused", "staff"
+    return _open_counts(session, campaign)
+
+
+def resume(session: Session, name: str) -> Campaign:
+    """Let a paused campaign go on, and the senders that were halted with it."""
+    campaign = directory.named(session, name, lock=True)
+    if campaign.state != "paused":
+        raise NotRunning(name=name, state=campaign.state, verb="resume")
+    _go_on(session, campaign)
+    return campaign
+
+
+def cancel(session: Session, name: str, *, now: datetime) -> dict[str, int]:
+    """End a campaign: what is queued is skipped; what was claimed may still leave. Return the counts."""
+    campaign = directory.named(session, name, lock=True)
+    if campaign.state in ("finished", "cancelled"):
+        raise NotRunning(name=name, state=campaign.state, verb="cancel")
+    counts = _open_counts(session, campaign)
+    queued = update(Delivery).where(Delivery.campaign_id == campaign.id, Delivery.state == "queued")
+    session.execute(queued.values(state="skipped", reason="cancelled", final_at=now))
+    campaign.state, campaign.reason, campaign.finished_at = "cancelled", None, now
+    return counts
+
+
+def _open_counts(session: Session, campaign: Campaign) -> dict[str, int]:
+    states = select(Delivery.state, func.count()).where(Delivery.campaign_id == campaign.id).group_by(Delivery.state)
+    counts: dict[str, int] = dict(session.execute(states).tuples().all())
+    return {"claimed": counts.get("sending", 0), "queued": counts.get("queued", 0)}

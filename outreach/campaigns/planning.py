@@ -1,0 +1,237 @@
+"""Plan a campaign: freeze its recipients, texts and settings, measure and price it, and give it the digest that is approved."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import delete, insert, literal, select
+from sqlalchemy.orm import Session
+
+from outreach import tokens
+from outreach.campaigns import digests, drafts, figures, selection
+from outreach.campaigns.definition import Definition
+from outreach.campaigns.drafts import Draft
+from outreach.campaigns.selection import Chosen
+from outreach.database import bulk
+from outreach.database.tables import Address, Campaign, CampaignStep, Contact, Recipient, RecipientContact, RecipientEnterprise
+from outreach.errors import BadInput, Refused
+from outreach.outbox import senders, texts
+from outreach.rendering import characters, checks, segments, templates
+from outreach.settings import Settings
+
+BUILT = ("sms",)
+"""Channels that stand in this release."""
+CONDITIONS = ("always", "unreached", "unopened", "unsigned")
+CHUNK = 2000
+SOMEBODY = "负责人"
+"""How a contact without a name is addressed."""
+
+
+class AlreadyLaunched(Refused):
+    """Campaign {name} was launched already and can not be planned again; give the file another name."""
+
+
+class ChannelNotBuilt(Refused):
+    """Step {step}: the channel {channel} is not there yet; take the step out for now."""
+
+
+class ConditionNotBuilt(Refused):
+    """Step {step}: {what} is not there yet; take it out for now."""
+
+
+class SenderUnknown(BadInput):
+    """Step {step}: there is no sender {sender} for the channel {channel} in the settings."""
+
+
+class TemplateRefused(Refused):
+    """Step {step}: {reason}"""
+
+
+class NobodyChosen(Refused):
+    """The audience selects nobody. Try it first: outreach audience preview '{audience}'"""
+
+
+class BodyRefused(Refused):
+    """Enterprise {enterprise}: its text would hold {fault}, which may not be sent; mend the name in the contacts and plan again."""
+
+
+def plan(
+    session: Session,
+    definition: Definition,
+    *,
+    settings: Settings,
+    path: Path | None,
+    planned_by: str,
+    now: datetime,
+    progress: Callable[[int], None] = lambda _count: None,
+) -> Campaign:
+    """Plan a campaign anew and return it, with its figures in `summary`. An earlier plan of that name, and its approval, are void.
+
+    Raises what is wrong with the file, the audience or a template, before anything is kept.
+    """
+    draft = _draft(definition, settings, now=now)
+    senders.store(session, settings)
+    _forget_earlier_plan(session, definition.name)
+    campaign = _store_campaign(session, draft, path=path, planned_by=planned_by, now=now)
+    _store_recipients(session, campaign, draft, progress)
+    samples = figures.samples_of(session, campaign)
+    _require_sendable(draft, samples)
+    campaign.digest = digests.digest(session, campaign)
+    campaign.summary = figures.summary(session, campaign, draft, samples)
+    session.flush()
+    return campaign
+
+
+def _draft(definition: Definition, settings: Settings, *, now: datetime) -> Draft:
+    for number, step in enumerate(definition.steps, 1):
+        if step.channel not in BUILT:
+            raise ChannelNotBuilt(step=number, channel=step.channel)
+        if step.when not in CONDITIONS:
+            raise ConditionNotBuilt(step=number, what=f"when = {step.when}")
+        if step.every is not None:
+            raise ConditionNotBuilt(step=number, what="every")
+    found = [templates.load(str(step.template), settings.template_folders) for step in definition.steps]
+    draft = Draft(definition, settings, found, drafts.shared_fields(definition, settings, now=now))
+    for number, step in enumerate(definition.steps, 1):
+        if not draft.pool(step):
+            raise SenderUnknown(step=number, sender=step.sender or definition.sender or "-", channel=step.channel)
+    return draft
+
+
+def _forget_earlier_plan(session: Session, name: str) -> None:
+    earlier = session.execute(select(Campaign).where(Campaign.name == name).with_for_update()).scalar_one_or_none()
+    if earlier is None:
+        return
+    if earlier.launched_at is not None:
+        raise AlreadyLaunched(name=name)
+    for table in (RecipientContact, RecipientEnterprise):
+        session.execute(delete(table).where(table.recipient_id.in_(select(Recipient.id).where(Recipient.campaign_id == earlier.id))))
+    for child in (Recipient, CampaignStep):
+        session.execute(delete(child).where(child.campaign_id == earlier.id))
+    session.delete(earlier)
+    session.flush()
+
+
+def _store_campaign(session: Session, draft: Draft, *, path: Path | None, planned_by: str, now: datetime) -> Campaign:
+    definition = draft.definition
+    campaign = Campaign(
+        name=definition.name,
+        title=definition.title,
+        state="planned",
+        mode=draft.settings.mode,
+        definition=definition.document(),
+        path=str(path.resolve()) if path else None,
+        fields=dict(draft.fields),
+        inputs=digests.inputs(definition, draft.settings, draft.templates),
+        summary={},
+        digest="",
+        planned_by=planned_by,
+        planned_at=now,
+    )
+    session.add(campaign)
+    session.flush()
+    for number, step in enumerate(definition.steps):
+        session.add(
+            CampaignStep(
+                campaign_id=campaign.id,
+                number=number + 1,
+                channel=step.channel,
+                template=str(step.template),
+                condition=step.when,
+                after_seconds=int(step.after.total_seconds()),
+                text_id=texts.freeze(session, draft.templates[number], signature=draft.signature(number)),
+                sender=step.sender or definition.sender,
+            )
+        )
+    session.flush()
+    return campaign
+
+
+def _store_recipients(session: Session, campaign: Campaign, draft: Draft, progress: Callable[[int], None]) -> None:
+    first = draft.definition.steps[0]
+    alternates = draft.definition.alternates if draft.definition.alternates is not None else draft.settings.alternates
+    _make_addresses(session, first.channel)
+    everyone = selection.chosen(
+        session,
+        draft.definition.audience,
+        channel=first.channel,
+        pool=draft.pool(first),
+        alternates=alternates,
+        per_address=draft.definition.one_per == "address",
+    )
+    write = texts.signed(draft.templates[0], draft.signature(0))
+    count = 0
+    while chunk := list(islice(everyone, CHUNK)):
+        _store_chunk(session, campaign, draft, chunk, write)
+        count += len(chunk)
+        progress(count)
+    if not count:
+        raise NobodyChosen(audience=draft.definition.audience)
+
+
+def _make_addresses(session: Session, channel: str) -> None:
+    """Give every known phone its address row: suppression, cap and flight are facts of the address."""
+    phones = select(literal(channel), Contact.phone).where(Contact.phone != "", Contact.erased_at.is_(None)).distinct()
+    missing = phones.where(~select(Address.id).where(Address.channel == channel, Address.value == Contact.phone).exists())
+    session.execute(insert(Address).from_select(["channel", "value"], missing, include_defaults=False))
+
+
+def _store_chunk(session: Session, campaign: Campaign, draft: Draft, chunk: Sequence[Chosen], write: texts.Write) -> None:
+    ids = bulk.new_ids(session, Recipient, len(chunk))
+    codes = iter(_new_codes(session, sum(item.exclusion is None for item in chunk)))
+    recipients = [_recipient_row(key, campaign, item, None if item.exclusion else next(codes), draft, write) for key, item in zip(ids, chunk, strict=True)]
+    bulk.insert_rows(session, Recipient, recipients)
+    spoken_for = [(key, enterprise) for key, item in zip(ids, chunk, strict=True) for enterprise, _name in item.enterprises]
+    bulk.insert_rows(
+        session,
+        RecipientEnterprise,
+        [{"recipient_id": key, "enterprise_id": enterprise, "campaign_id": campaign.id} for key, enterprise in spoken_for],
+    )
+    people = [
+        {
+            "recipient_id": key,
+            "rank": rank,
+            "contact_id": person.contact_id,
+            "revision": person.revision,
+            "name": person.name,
+            "phone": person.phone,
+            "sender": person.sender,
+        }
+        for key, item in zip(ids, chunk, strict=True)
+        if item.exclusion is None
+        for rank, person in enumerate(item.people)
+    ]
+    bulk.insert_rows(session, RecipientContact, people)
+
+
+def _recipient_row(key: int, campaign: Campaign, item: Chosen, code: str | None, draft: Draft, write: texts.Write) -> dict[str, Any]:
+    names = [name for _key, name in item.enterprises]
+    fields: dict[str, Any] = {"enterprise": names[0], "enterprises": names, "enterprise_count": len(names), "town": item.town}
+    measured = 0
+    if code is not None:
+        fields |= {"contact": item.people[0].name or SOMEBODY, "code": code}
+        body = write({**draft.fields, **fields})
+        for fault in characters.faults(body[body.index("】") + 1 :], links_allowed=draft.links_allowed(0)):
+            raise BodyRefused(enterprise=names[0], fault=fault)
+        measured = segments.segments(body)
+        if measured > checks.MOST_SEGMENTS:
+            raise BodyRefused(enterprise=names[0], fault=f"{measured} segments")
+    return {"id": key, "campaign_id": campaign.id, "exclusion": item.exclusion, "code": code, "town": item.town, "fields": fields, "segments": measured}
+
+
+def _new_codes(session: Session, how_many: int) -> list[str]:
+    """Make personal codes that no recipient of any campaign holds."""
+    codes: set[str] = set()
+    while len(codes) < how_many:
+        fresh = {tokens.personal_code() for _ in range(how_many - len(codes))} - codes
+        codes |= fresh - set(session.scalars(select(Recipient.code).where(Recipient.code.in_(fresh))))
+    return list(codes)
+
+
+def _require_sendable(draft: Draft, samples: Sequence[Mapping[str, Any]]) -> None:
+    for number in range(len(draft.templates)):
+        for problem in draft.problems(number, samples):
+            if problem.refuses:
+                raise TemplateRefused(step=number + 1, reason=checks.words(problem))

@@ -1,0 +1,78 @@
+"""What a campaign does by itself: the canary is judged, and a campaign that has nothing left to do is finished."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import case, func, select
+from sqlalchemy.orm import Session
+
+from outreach.database.tables import FINAL, Campaign, CampaignStep, Delivery
+from outreach.settings import Settings
+
+FAILURES = ("failed", "undelivered")
+
+
+def review(session: Session, *, settings: Settings, now: datetime) -> None:
+    """Judge each canary that is complete, and finish each campaign that is done."""
+    for campaign in session.scalars(select(Campaign).where(Campaign.state == "canary").with_for_update()).all():
+        _judge_canary(session, campaign, settings=settings, now=now)
+    for campaign in session.scalars(select(Campaign).where(Campaign.state == "running").with_for_update()).all():
+        _finish(session, campaign, now=now)
+
+
+def _judge_canary(session: Session, campaign: Campaign, *, settings: Settings, now: datetime) -> None:
+    """Go on or pause, once the canary was sent and its receipts are in or none came for a while."""
+    counts = _counts(session, campaign)
+    gone = sum(count for state, count in counts.items() if state not in ("queued", "skipped"))
+    complete = gone >= (campaign.claim_limit or 0) or not counts.get("queued")
+    if not complete or counts.get("sending") or counts.get("unknown"):
+        return
+    if counts.get("accepted") and _last_news(session, campaign) > now - settings.receipt_wait:
+        return
+    failures = sum(counts.get(state, 0) for state in FAILURES)
+    if campaign.reason == "first" and counts.get("queued"):
+        campaign.state = "paused"
+    elif gone and failures > settings.canary_failures * gone:
+        campaign.state, campaign.reason = "paused", "canary"
+    else:
+        campaign.state, campaign.reason, campaign.claim_limit = "running", None, None
+
+
+def _finish(session: Session, campaign: Campaign, *, now: datetime) -> None:
+    counts = _counts(session, campaign)
+    if any(state not in FINAL for state in counts) or _steps_to_come(session, campaign):
+        return
+    campaign.state, campaign.finished_at = "finished", now
+
+
+def _steps_to_come(session: Session, campaign: Campaign) -> bool:
+    """Whether a later step still has to be advanced to; once its deliveries stand it has begun."""
+    last = select(func.max(CampaignStep.number)).where(CampaignStep.campaign_id == campaign.id).scalar_subquery()
+    reached = select(func.max(Delivery.step)).where(Delivery.campaign_id == campaign.id).scalar_subquery()
+    return bool(session.scalar(select(last > reached)))
+
+
+def _counts(session: Session, campaign: Campaign) -> dict[str, int]:
+    rows = session.execute(select(Delivery.state, func.count()).where(Delivery.campaign_id == campaign.id).group_by(Delivery.state))
+    return dict(rows.tuples().all())
+
+
+def _last_news(session: Session, campaign: Campaign) -> datetime:
+    """Return when something was last sent, or came back, for a campaign."""
+    latest = select(func.max(Delivery.claimed_at), func.max(Delivery.final_at)).where(Delivery.campaign_id == campaign.id)
+    claimed, final = session.execute(latest).one()
+    return max(moment for moment in (claimed, final, campaign.launched_at) if moment is not None)
+
+
+def resting(session: Session, campaign: Campaign, *, settings: Settings, now: datetime) -> bool:
+    """Whether waiting for a campaign brings nothing more just now.
+
+    That is when nothing is due, being sent or being settled, and receipts are in or none came for `receipt_wait`.
+    """
+    if campaign.state in ("planned", "approved", "paused", "finished", "cancelled"):
+        return True
+    due = case((Delivery.state == "queued", Delivery.due_at <= now + timedelta(seconds=1)), else_=Delivery.state.in_(("sending", "unknown")))
+    busy = select(func.count()).where(Delivery.campaign_id == campaign.id, Delivery.state.in_(("queued", "sending", "unknown")), due)
+    if session.execute(busy).scalar_one() or campaign.state == "canary":
+        return False
+    waits = select(func.count()).where(Delivery.campaign_id == campaign.id, Delivery.state == "accepted")
+    return not session.execute(waits).scalar_one() or _last_news(session, campaign) <= now - settings.receipt_wait

@@ -1,0 +1,113 @@
+"""Who is written to: the audience judged per enterprise and contact, and gathered into recipients, each included or excluded with a reason."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import Row, Select, and_, case, exists, func, literal, or_, select
+from sqlalchemy.orm import Session
+
+from outreach.audiences import conditions, segments
+from outreach.database.tables import Address, Contact, Enterprise
+from outreach.outbox import senders
+from outreach.settings import Sender
+
+SLICE = 5000
+"""Rows fetched at a time: planning a million keeps no more of them in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A contact through whom a recipient can be reached."""
+
+    contact_id: int
+    revision: int
+    name: str
+    phone: str
+    sender: str | None
+
+
+@dataclass(slots=True)
+class Chosen:
+    """A recipient to be: the enterprises spoken for, the contacts in order of rank, or the reason for leaving it out."""
+
+    enterprises: list[tuple[int, str]] = field(default_factory=list)
+    town: str = ""
+    people: list[Person] = field(default_factory=list)
+    exclusion: str | None = None
+
+
+def chosen(session: Session, expression: str, *, channel: str, pool: list[Sender], alternates: int, per_address: bool) -> Iterator[Chosen]:
+    """Yield the recipients of an audience. Rows come from the database in order and are gathered as they pass."""
+    rows = session.execute(_ranked(session, expression, channel=channel, alternates=alternates), execution_options={"yield_per": SLICE})
+    for _key, of_enterprise in groupby(_by_recipient(rows, per_address), key=lambda pair: pair[0]):
+        yield _gather((row for _group, row in of_enterprise), pool=pool)
+
+
+def _ranked(session: Session, expression: str, *, channel: str, alternates: int) -> Select[Any]:
+    """Return enterprise by enterprise its contacts, those first whom a message can reach, and how it stands with all of them."""
+    ids = conditions.selected_enterprise_ids(segments.audience(session, expression)).subquery()
+    usable = and_(Contact.phone != "", Address.suppressed_at.is_(None))
+    order = [case((usable, 0), else_=1), Contact.rank, Contact.id]
+    of_enterprise: dict[str, Any] = {"partition_by": Enterprise.id, "order_by": order}
+    everyone = (
+        select(
+            Enterprise.id.label("enterprise_id"),
+            Enterprise.name.label("enterprise"),
+            Enterprise.town,
+            Enterprise.closed_at,
+            exists().where(Contact.enterprise_id == Enterprise.id, Contact.erased_at.is_not(None)).correlate(Enterprise).label("has_erased"),
+            Contact.id.label("contact_id"),
+            Contact.revision,
+            Contact.name.label("contact"),
+            Contact.phone,
+            Address.suppressed_at,
+            func.first_value(case((usable, Contact.phone), else_="")).over(**of_enterprise).label("main_phone"),
+            func.row_number().over(**of_enterprise).label("place"),
+        )
+        .select_from(Enterprise)
+        .join(ids, ids.c[0] == Enterprise.id)
+        .outerjoin(Contact, and_(Contact.enterprise_id == Enterprise.id, Contact.erased_at.is_(None)))
+        .outerjoin(Address, and_(Address.channel == literal(channel), Address.value == Contact.phone))
+        .subquery()
+    )
+    kept = or_(everyone.c.place <= alternates + 1, everyone.c.place == 1)
+    return select(everyone).where(kept).order_by(everyone.c.main_phone, everyone.c.enterprise_id, everyone.c.place)
+
+
+def _by_recipient(rows: Iterable[Row[Any]], per_address: bool) -> Iterator[tuple[tuple[str, int], Row[Any]]]:
+    """Pair each row with what it is gathered by: its main phone, or its enterprise where that has no phone or stands alone."""
+    for row in rows:
+        merged = per_address and bool(row.main_phone) and row.closed_at is None
+        yield (row.main_phone, 0) if merged else ("", row.enterprise_id), row
+
+
+def _gather(rows: Iterable[Row[Any]], *, pool: list[Sender]) -> Chosen:
+    gathered = Chosen()
+    phones: set[str] = set()
+    first: Row[Any] | None = None
+    for row in rows:
+        first = first or row
+        if row.place == 1:
+            gathered.enterprises.append((row.enterprise_id, row.enterprise))
+        if row.contact_id is not None and row.phone and row.suppressed_at is None and row.phone not in phones:
+            phones.add(row.phone)
+            sender = senders.serving(pool, row.phone)
+            if sender:
+                gathered.people.append(Person(row.contact_id, row.revision, row.contact, row.phone, sender.name))
+    assert first is not None  # groupby yields no empty group
+    gathered.town = first.town
+    gathered.exclusion = _exclusion(first, gathered)
+    return gathered
+
+
+def _exclusion(first: Row[Any], gathered: Chosen) -> str | None:
+    """Say why no step could reach this recipient; None where one can."""
+    if first.closed_at is not None:
+        return "closed"
+    if first.contact_id is None:
+        return "erased" if first.has_erased else "no_contact"
+    if gathered.people:
+        return None
+    return "suppressed" if first.phone and first.suppressed_at is not None else "no_address"

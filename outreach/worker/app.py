@@ -1,0 +1,53 @@
+"""The Celery app: two tasks without arguments, and the schedule that rings for them."""
+
+from typing import Any
+
+from celery import Celery
+from celery.signals import worker_process_init
+
+from outreach.settings import Settings
+from outreach.worker.duty import TICK, Duty
+
+STALE = 3
+"""Seconds after which a bell nobody heard is thrown away: the schedule has rung again meanwhile."""
+
+
+def make(settings: Settings) -> Celery:
+    """Make the Celery app of an office. Nothing travels in its messages; everything that matters is a row."""
+    app = Celery("outreach", broker=settings.broker_url, set_as_current=False)
+    app.conf.update(
+        task_ignore_result=True,
+        task_acks_late=False,
+        worker_prefetch_multiplier=1,
+        worker_hijack_root_logger=False,
+        worker_send_task_events=False,
+        worker_enable_remote_control=False,
+        broker_connection_retry_on_startup=True,
+        broker_transport_options={"polling_interval": 0.01} if settings.broker_url.startswith("memory") else {},
+        task_default_queue="outreach",
+        timezone="UTC",
+        beat_schedule={name: {"task": f"outreach.{name}", "schedule": TICK.total_seconds(), "options": {"expires": STALE}} for name in ("send", "tick")},
+    )
+    _add_tasks(app, settings)
+    return app
+
+
+def _add_tasks(app: Celery, settings: Settings) -> None:
+    duties: dict[str, Duty] = {}
+
+    def duty() -> Duty:
+        return duties.setdefault("mine", Duty(settings))
+
+    @app.task(name="outreach.send")  # type: ignore[untyped-decorator]
+    def send() -> None:
+        if duty().send():
+            app.send_task("outreach.send", expires=STALE)  # there may be more: do not wait for the schedule
+
+    @app.task(name="outreach.tick")  # type: ignore[untyped-decorator]
+    def tick() -> None:
+        duty().tick()
+
+    def forget(**_: Any) -> None:
+        duties.clear()  # after a fork neither connections nor loop may be shared
+
+    worker_process_init.connect(forget, weak=False)
