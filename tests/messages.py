@@ -1,36 +1,53 @@
-"""Find every message id in the source, and keep the Chinese catalogue in step: `make messages`.
+"""Find every message id in the source, and keep the Chinese catalogue in step: `make messages`; `--check` only looks.
 
 A message id is a literal in `_()`, the docstring of an error class, and, on the command line, the docstring of a command and the help
-of an option. `incomplete` says what a complete catalogue may not be: a message without Chinese, or with other {fields} than its English.
+of an option; what click says by itself is among them. Translations are kept, and those of messages that nobody says any more go.
+`incomplete` says what a complete catalogue may not be: a message without Chinese, or with other {fields} than its English.
 """
 
 import ast
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from inspect import cleandoc
+from io import BytesIO
 from pathlib import Path
 
+import click
 from babel.messages.catalog import Catalog
-from babel.messages.mofile import write_mo
+from babel.messages.mofile import read_mo, write_mo
 from babel.messages.pofile import read_po, write_po
 
 ROOT = Path(__file__).parent.parent
 PO = ROOT / "outreach" / "locale" / "zh_CN" / "LC_MESSAGES" / "outreach.po"
-HEADER = "# Chinese (Simplified) of outreach: the words in which the office is spoken to.\n"
-NOBODY = ("copyright_holder", "msgid_bugs_address", "last_translator", "language_team")
-STILL = datetime(2026, 1, 1, tzinfo=UTC)
-"""A header without a date: the file changes only when its messages do."""
-FIELD = re.compile(r"{(\w*)[^{}]*}")
+HEADER = r"""# Chinese (Simplified) of outreach: the words in which the office is spoken to.
+msgid ""
+msgstr ""
+"Language: zh_CN\n"
+"MIME-Version: 1.0\n"
+"Content-Type: text/plain; charset=utf-8\n"
+"Content-Transfer-Encoding: 8bit\n"
+"Plural-Forms: nplurals=1; plural=0;\n"
+
+"""
+"""Without dates and names, so that the same words make the same files."""
+FIELD = re.compile(r"{(\w*)[^{}]*}|%\((\w+)\)")
+CLICK = ("_termui_impl", "core", "decorators", "exceptions", "formatting", "parser", "termui", "types")
+"""Click's modules that speak to users; its others speak to programmers and to shells."""
+RELAYS = ("outreach/i18n.py", "outreach/cli/base.py")
+"""Where ids are translated that stand elsewhere."""
+
+Id = str | tuple[str, str]
+"""A message id, with its plural where there is one."""
 
 
-def wanted(root: Path = ROOT / "outreach") -> dict[str, list[str]]:
-    """Return every message id with the files in which it stands."""
+def wanted(root: Path = ROOT / "outreach") -> dict[Id, list[str]]:
+    """Return every message id of ours with the files in which it stands."""
     trees = {path: ast.parse(path.read_text("utf-8")) for path in sorted(root.rglob("*.py"))}
     errors = _descendants("OutreachError", list(trees.values()))
-    found: dict[str, list[str]] = defaultdict(list)
+    found: dict[Id, list[str]] = defaultdict(list)
     for path, tree in trees.items():
         place = path.relative_to(root.parent).as_posix()
         for node in ast.walk(tree):
@@ -40,49 +57,93 @@ def wanted(root: Path = ROOT / "outreach") -> dict[str, list[str]]:
     return dict(found)
 
 
-def incomplete(catalogue: Catalog, messages: dict[str, list[str]]) -> list[str]:
+def of_click() -> dict[Id, list[str]]:
+    """Return what click says by itself, with the module that says it."""
+    found: dict[Id, list[str]] = {"required": ["click/core.py"]}  # translated out of a variable
+    for name in CLICK:
+        for node in ast.walk(ast.parse(Path(click.__file__).with_name(f"{name}.py").read_text("utf-8"))):
+            match node:
+                case ast.Call(func=ast.Name(id="_"), args=[ast.Constant(value=str() as text)]):
+                    found[text] = [f"click/{name}.py"]
+                case ast.Call(func=ast.Name(id="ngettext"), args=[ast.Constant(value=str() as one), ast.Constant(value=str() as many), _]):
+                    found[one, many] = [f"click/{name}.py"]
+    return found
+
+
+def spoken() -> dict[Id, list[str]]:
+    """Return every message id that somebody may read."""
+    return {**of_click(), **wanted()}
+
+
+def unwritten(root: Path = ROOT / "outreach") -> list[str]:
+    """Return the calls of `_()` whose text is put together at run time, which no catalogue can hold."""
+    calls = ((path, node) for path in sorted(root.rglob("*.py")) for node in ast.walk(ast.parse(path.read_text("utf-8"))))
+    return [
+        f"not written out: {place}:{node.lineno}: {ast.unparse(node)}"
+        for path, node in calls
+        if isinstance(node, ast.Call) and _translates(node.func) and not (node.args and _is_text(node.args[0]))
+        if (place := path.relative_to(root.parent).as_posix()) not in RELAYS
+    ]
+
+
+def incomplete(catalogue: Catalog, messages: Iterable[Id]) -> list[str]:
     """Return the messages that the catalogue does not hold, or holds with other fields, or that nobody says any more."""
-    said = {str(message.id): str(message.string) for message in catalogue if message.id}
-    missing = [f"no Chinese: {text}" for text in messages if not said.get(text)]
-    odd = [f"other fields: {text}" for text, chinese in said.items() if chinese and sorted(FIELD.findall(text)) != sorted(FIELD.findall(chinese))]
-    unused = [f"nobody says it: {text}" for text in said if text not in messages]
+    wanted, said = list(messages), {message.id: message.string for message in catalogue if message.id}
+    missing = [f"no Chinese: {_shown(id)}" for id in wanted if not any(_parts(said.get(id)))]
+    odd = [f"other fields: {_shown(id)}" for id, chinese in said.items() if any(_parts(chinese)) and _fields(id) != _fields(chinese)]
+    unused = [f"nobody says it: {_shown(id)}" for id in said if id not in wanted]
     return missing + odd + unused
 
 
 def read(path: Path = PO) -> Catalog:
     """Return the catalogue as it stands, an empty one where there is none."""
-    if not path.exists():
-        return Catalog(locale="zh_CN", domain="outreach")
-    with path.open("rb") as file:
-        return read_po(file, locale="zh_CN", domain="outreach")
+    content = path.read_bytes() if path.exists() else HEADER.encode()
+    catalogue = read_po(BytesIO(content), locale="zh_CN", domain="outreach")
+    catalogue.creation_date = catalogue.revision_date = datetime(2026, 1, 15, tzinfo=UTC)  # the same words make the same file
+    return catalogue
 
 
-def refreshed(old: Catalog, messages: dict[str, list[str]]) -> Catalog:
+def refreshed(old: Catalog, messages: dict[Id, list[str]]) -> Catalog:
     """Return a catalogue of exactly these messages, with the Chinese that the old one has."""
-    new = Catalog("zh_CN", "outreach", HEADER, "outreach", "1", creation_date=STILL, revision_date=STILL, fuzzy=False, **dict.fromkeys(NOBODY, "-"))
-    for text in sorted(messages):
-        known = old.get(text)
-        new.add(text, known.string if known else "", locations=[(place, None) for place in messages[text]])  # type: ignore[misc, list-item]
+    new = Catalog(locale="zh_CN", domain="outreach", fuzzy=False)
+    for id in sorted(messages, key=_shown):
+        known = old.get(id)
+        new.add(id, known.string if known else "", locations=[(place, None) for place in messages[id]])  # type: ignore[list-item]
     return new
 
 
-def main() -> int:
-    """Write the .po with every message id, compile the .mo, and return 1 while Chinese is missing."""
-    messages = wanted()
-    catalogue = refreshed(read(), messages)
-    PO.parent.mkdir(parents=True, exist_ok=True)
-    with PO.open("wb") as file:
-        write_po(file, catalogue, width=0, omit_header=False, include_lineno=False)
-    with PO.with_suffix(".mo").open("wb") as file:
-        write_mo(file, catalogue)
-    faults = incomplete(catalogue, messages)
+def write(catalogue: Catalog, path: Path = PO) -> None:
+    """Write the .po, without line numbers so that its history shows words only, and compile the .mo."""
+    text = BytesIO()
+    write_po(text, catalogue, width=0, omit_header=True, include_lineno=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(HEADER.encode() + text.getvalue())
+    with path.with_suffix(".mo").open("wb") as file:
+        write_mo(file, read(path))
+
+
+def uncompiled(path: Path = PO) -> list[str]:
+    """Return a complaint if programs read other words than stand in the .po."""
+    compiled = path.with_suffix(".mo")
+    with compiled.open("rb") as file:
+        if _words(read_mo(file)) == _words(read(path)):
+            return []
+    return [f"{compiled.name} was not made from {path.name}; run: make messages"]
+
+
+def main(arguments: list[str]) -> int:
+    """Bring the catalogue up to the source, unless told only to look; say what is left to mend, and return 1 if anything is."""
+    messages = spoken()
+    if "--check" not in arguments:
+        write(refreshed(read(), messages))
+    faults = [*unwritten(), *incomplete(read(), messages), *uncompiled()]
     print("\n".join([*faults, f"{len(messages)} messages, {len(faults)} to mend in {PO.relative_to(ROOT)}"]))
     return 1 if faults else 0
 
 
 def _messages(node: ast.AST, errors: set[str], *, command_line: bool) -> Iterator[str]:
     match node:
-        case ast.Call(func=ast.Name(id="_" | "gettext"), args=[ast.Constant(value=str() as text)]):
+        case ast.Call(func=func, args=[ast.Constant(value=str() as text)]) if _translates(func):
             yield text
         case ast.ClassDef(name=name) if name in errors:
             yield _one_line(ast.get_docstring(node) or "")
@@ -93,12 +154,36 @@ def _messages(node: ast.AST, errors: set[str], *, command_line: bool) -> Iterato
             yield _one_line(ast.get_docstring(node) or "")
 
 
+def _translates(function: ast.expr) -> bool:
+    return ast.unparse(function) in ("_", "gettext", "i18n.gettext")
+
+
+def _is_text(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
 def _makes_a_command(decorator: ast.expr) -> bool:
     return isinstance(decorator, ast.Call) and ast.unparse(decorator.func).rpartition(".")[2] in ("command", "group")
 
 
 def _one_line(text: str) -> str:
     return " ".join(cleandoc(text).split())
+
+
+def _parts(text: Id | Iterable[str] | None) -> list[str]:
+    return [text] if isinstance(text, str) else list(text or ())
+
+
+def _words(catalogue: Catalog) -> dict[tuple[str, ...], list[str]]:
+    return {tuple(_parts(message.id)): _parts(message.string) for message in catalogue if message.id and any(_parts(message.string))}
+
+
+def _shown(id: Id) -> str:
+    return " / ".join(_parts(id))
+
+
+def _fields(text: Id | Iterable[str]) -> set[str]:
+    return {"".join(found) for part in _parts(text) for found in FIELD.findall(part)}
 
 
 def _descendants(name: str, trees: list[ast.Module]) -> set[str]:
@@ -112,4 +197,4 @@ def _descendants(name: str, trees: list[ast.Module]) -> set[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
