@@ -1,0 +1,135 @@
+"""Lists saved as text: find out the encoding and the separator, and stream the records."""
+
+import codecs
+import csv
+import io
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import chain, islice
+from pathlib import Path
+
+BLOCK = 1 << 20
+SAMPLE_LINES = 30
+SEPARATORS = (",", "\t", ";")
+LONGEST_LINE = 100_000
+"""More characters without a line end are cut into several lines, so that no file can fill the memory."""
+LONGEST_RECORD = 100
+"""Lines that a quoted cell may run on; more means that a quotation mark was never closed."""
+BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+MOSTLY = 0.98
+"""The share of characters that must be sound before a list with single bad bytes is read at all; a row with one is refused."""
+
+
+class NoText(ValueError):
+    """The bytes are text in no encoding that we know."""
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[Iterator[tuple[int, list[str]]], Callable[[], float]]]:
+    """Open a CSV file and give its numbered records, and a function that tells the share that was read. Raises NoText."""
+    encoding = encoding_of(path)
+    size = path.stat().st_size
+    with path.open("rb", buffering=BLOCK) as raw, io.TextIOWrapper(raw, encoding, errors="replace", newline="") as text:
+        lines = iter(lambda: text.readline(LONGEST_LINE), "")
+        sample = list(islice(lines, SAMPLE_LINES))
+        if _is_binary("".join(sample)):
+            raise NoText(str(path))
+        yield enumerate(records(chain(sample, lines), separator(sample)), 1), lambda: min(1.0, raw.tell() / size)
+
+
+def encoding_of(path: Path) -> str:
+    """Return the encoding of a file: by its byte order mark, else the one in which all of it makes sense, UTF-8 before GB18030."""
+    with path.open("rb") as file:
+        head = file.read(BLOCK)
+    marked = next((encoding for bom, encoding in BOMS.items() if head.startswith(bom)), None)
+    if marked is not None:
+        candidates = [marked]
+    elif b"\0" in head:
+        candidates = ["utf-16-le" if head[1::2].count(0) >= head[0::2].count(0) else "utf-16-be"]
+    else:
+        candidates = ["utf-8", "gb18030"]
+        for encoding in candidates:
+            if _decodes(path, encoding):
+                return encoding
+    best = max(candidates, key=lambda encoding: _soundness(head, encoding))
+    if _soundness(head, best) < MOSTLY:
+        raise NoText(str(path))
+    return best
+
+
+def separator(sample: Iterable[str]) -> str:
+    """Return the separator that cuts the sample into the most cells; the comma where nothing is cut."""
+    lines = list(sample)
+    return max(SEPARATORS, key=lambda mark: sum(len(cells) for cells in records(lines, mark)))
+
+
+def records(lines: Iterable[str], mark: str) -> Iterator[list[str]]:
+    """Yield the records of a CSV text; a quotation mark that is never closed spoils its own line only, not the rest of the file."""
+    source = _Lines(lines)
+    while True:
+        try:
+            for cells in csv.reader(source, delimiter=mark, strict=True):
+                source.held.clear()
+                yield cells
+            return
+        except csv.Error:
+            yield _taken_apart(source.first(), mark)
+
+
+def _taken_apart(line: str, mark: str) -> list[str]:
+    """Return the cells of one line that breaks the rules of quoting."""
+    if line.count('"') % 2 == 0:
+        try:
+            return next(csv.reader([line], delimiter=mark))
+        except csv.Error:
+            pass  # a cell beyond the reader's limit
+    return [cell.strip('"') for cell in line.rstrip("\r\n").split(mark)]
+
+
+class _Lines:
+    """Lines on their way into the reader; holds those of the record that it is in the middle of."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self.source = iter(lines)
+        self.waiting: deque[str] = deque()
+        self.held: list[str] = []
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        if len(self.held) >= LONGEST_RECORD:
+            raise StopIteration
+        line = self.waiting.popleft() if self.waiting else next(self.source)
+        self.held.append(line)
+        return line
+
+    def first(self) -> str:
+        """Return the line that begins the record, and put those after it back."""
+        first, *rest = self.held
+        self.held = []
+        self.waiting.extendleft(reversed(rest))
+        return first
+
+
+def _decodes(path: Path, encoding: str) -> bool:
+    decoder = codecs.getincrementaldecoder(encoding)()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(BLOCK):
+                decoder.decode(block)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _soundness(head: bytes, encoding: str) -> float:
+    text = codecs.getincrementaldecoder(encoding)("replace").decode(head)
+    return 1 - text.count("\ufffd") / max(1, len(text))
+
+
+def _is_binary(sample: str) -> bool:
+    odd = sum(1 for character in sample if character < " " and character not in "\t\r\n\f\x1a")
+    return odd > len(sample) / 50 + 5
