@@ -1,26 +1,35 @@
 """Start the sandbox gateway as a process of its own, on a free port, and speak to its own doors: for tests and benchmarks.
 
-    with Gateway(tmp_path / "ledger.jsonl") as gateway:
-        gateway.faults(mix={"throttle": 0.1})
-        client = gateway.client()          # the real SDK
-        ...
-        gateway.settled()                  # every callback has ended
-        gateway.ledger()                   # what was accepted, a dict a message
+with Gateway(tmp_path / "ledger.jsonl") as gateway:
+    gateway.faults(mix={"throttle": 0.1})
+    client = gateway.client()          # the real SDK
+    ...
+    gateway.settled()                  # every callback has ended
+    gateway.ledger()                   # what was accepted, a dict a message
 """
 
+import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import parse_qsl
 
+import requests
+from twilio.http.http_client import TwilioHttpClient
+from twilio.request_validator import RequestValidator
 from twilio.rest import Client
 
 ACCOUNT_SID = "AC" + "0" * 32
@@ -38,6 +47,7 @@ class Gateway:
         self._seed = seed
         self._inbound_url = inbound_url
         self._process: subprocess.Popen[str] | None = None
+        self._sessions: list[requests.Session] = []
 
     def __enter__(self) -> Self:
         return self.start()
@@ -79,8 +89,11 @@ class Gateway:
 
     def client(self) -> Client:
         """Return the provider's real SDK, pointed here."""
-        client = Client(ACCOUNT_SID, AUTH_TOKEN)
+        http = TwilioHttpClient(timeout=PATIENCE)
+        client = Client(ACCOUNT_SID, AUTH_TOKEN, http_client=http)
         client.api.base_url = self.url
+        assert http.session
+        self._sessions.append(http.session)
         return client
 
     def ledger(self) -> list[dict[str, Any]]:
@@ -136,6 +149,8 @@ class Gateway:
         return found
 
     def _end(self, number: signal.Signals) -> int:
+        while self._sessions:
+            self._sessions.pop().close()
         if self._process is None:
             return 0
         process, self._process = self._process, None
@@ -146,3 +161,83 @@ class Gateway:
         finally:
             if process.stdout:
                 process.stdout.close()
+
+
+@dataclass(frozen=True)
+class Call:
+    """One webhook as it arrived."""
+
+    path: str
+    form: dict[str, str]
+    headers: dict[str, str]
+    genuine: bool
+
+    @property
+    def status(self) -> str:
+        return self.form["MessageStatus"]
+
+    @property
+    def event(self) -> str:
+        """What a provider's repetition of the same webhook has in common."""
+        return self.headers["I-Twilio-Idempotency-Token"]
+
+
+class Receiver:
+    """A tiny host for webhooks, in a thread: keeps what arrives, checks it with the SDK's own validator, answers as told."""
+
+    def __init__(self, *, port: int = 0, token: str = AUTH_TOKEN) -> None:
+        self.calls: list[Call] = []
+        self.answers: list[int] = []
+        """Statuses for the next webhooks, in order; 204 when there is none left."""
+        self._connections: set[socket.socket] = set()
+        validator = RequestValidator(token)
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def setup(self) -> None:
+                super().setup()
+                receiver._connections.add(self.connection)
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+                form = dict(parse_qsl(body, keep_blank_values=True))
+                genuine = validator.validate(receiver.url + self.path, form, self.headers.get("X-Twilio-Signature", ""))
+                receiver.calls.append(Call(self.path, form, dict(self.headers), genuine))
+                self.send_response_only(receiver.answers.pop(0) if receiver.answers else 204)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self._server.daemon_threads = False
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._server.shutdown()
+        for connection in self._connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)  # as a host that goes away, not only a door that closes
+        self._server.server_close()
+        self._thread.join()
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return int(self._server.server_address[1])
+
+    @property
+    def url(self) -> str:
+        """Its base address, without a slash at its end."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def statuses(self) -> list[str]:
+        """Return what the status callbacks said, in order of arrival."""
+        return [call.status for call in self.calls]

@@ -44,29 +44,47 @@ def _bounded(text: str | None, default: int, lowest: int, highest: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
-    """A webhook's address, taken apart; `url` is what is called and signed: with the query, without the fragment."""
+class Origin:
+    """Where a webhook goes, without its query."""
 
-    url: str
-    target: str
     name: str
     host: str
     port: int
     secure: bool
+    path: str
+
+
+@dataclass(slots=True)
+class Address:
+    """A webhook's address, taken apart; `url` is what is called and signed: with the query, without the fragment."""
+
+    url: str
+    query: str
+    origin: Origin
     override: Override
 
     @classmethod
     def parse(cls, text: str) -> "Address":
         """Take `text` apart; raises ValueError if it is no absolute http or https address with a host."""
-        parts = urlsplit(text)
-        if parts.scheme not in ("http", "https") or not parts.hostname or "_" in parts.hostname or "@" in parts.netloc:
+        if not text.isascii() or not text.isprintable() or " " in text:
             raise ValueError(text)
-        if not all("\x20" < character < "\x7f" for character in text):
-            raise ValueError(text)
-        secure = parts.scheme == "https"
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        port = parts.port if parts.port is not None else (443 if secure else 80)
-        return cls(text.partition("#")[0], target, parts.netloc, parts.hostname, port, secure, override(parts.fragment))
+        url, _, fragment = text.partition("#")
+        place, mark, query = url.partition("?")
+        found = origin(place)
+        if not place.endswith(found.path):
+            url = place + found.path + mark + query  # the root is called as `/`
+        return cls(url, query, found, override(fragment))
+
+
+@lru_cache(maxsize=256)
+def origin(place: str) -> Origin:
+    """Take an address without query and fragment apart; all messages of a campaign share it."""
+    parts = urlsplit(place)
+    if parts.scheme not in ("http", "https") or not parts.hostname or "_" in parts.hostname or "@" in parts.netloc:
+        raise ValueError(place)
+    secure = parts.scheme == "https"
+    port = parts.port if parts.port is not None else (443 if secure else 80)
+    return Origin(parts.netloc, parts.hostname, port, secure, parts.path or "/")
 
 
 class Callbacks:
@@ -84,12 +102,12 @@ class Callbacks:
         """
         Webhook(self, address, headers, body, then, forged=forged).go()
 
-    def host(self, address: Address) -> Host:
-        """Return the lines to the host of `address`."""
-        key = (address.host, address.port, address.secure)
+    def host(self, origin: Origin) -> Host:
+        """Return the lines to the host of `origin`."""
+        key = (origin.host, origin.port, origin.secure)
         host = self._hosts.get(key)
         if host is None:
-            host = self._hosts[key] = Host(address.host, address.port, secure=address.secure)
+            host = self._hosts[key] = Host(origin.host, origin.port, secure=origin.secure)
         return host
 
     def clear(self) -> None:
@@ -120,13 +138,14 @@ class Webhook:
         self._tries = 0
         self.connect_timeout = address.override.connect_timeout
         self.read_timeout = address.override.read_timeout
-        head = f"POST {address.target} HTTP/1.1\r\nHost: {address.name}\r\nContent-Length: {len(body)}\r\n{headers}\r\n"
+        target = f"{address.origin.path}?{address.query}" if address.query else address.origin.path
+        head = f"POST {target} HTTP/1.1\r\nHost: {address.origin.name}\r\nContent-Length: {len(body)}\r\n{headers}\r\n"
         self.payload = head.encode() + body
 
     def go(self) -> None:
         """Hand it to a line, unless everything was forgotten meanwhile."""
         if self._epoch == self._callbacks.epoch:
-            self._callbacks.host(self._address).submit(self)
+            self._callbacks.host(self._address.origin).submit(self)
 
     def ended(self, outcome: Outcome) -> None:
         """Take the outcome of one try: the end, or another try after a while."""

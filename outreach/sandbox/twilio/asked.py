@@ -3,9 +3,9 @@
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from urllib.parse import parse_qs, urlsplit
 
 from outreach.sandbox.callbacks import Address
+from outreach.sandbox.forms import fields
 
 LONGEST_BODY = 1600
 LONGEST_VALIDITY = 36_000
@@ -135,7 +135,7 @@ def _callback(url: str | None) -> tuple[Address | None, str | None]:
         raise Declined(21609, url) from cause
     if len(url) > LONGEST_URL:
         raise Declined(21609, url)
-    return address, parse_qs(urlsplit(address.url).query).get("a", [None])[0]
+    return address, dict(fields(address.query.encode())).get("a")
 
 
 def _send_at(named: dict[str, str], service: str | None, now: float) -> float | None:

@@ -7,6 +7,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import lru_cache
 from hashlib import blake2b
 from urllib.parse import quote_plus, urlencode
 
@@ -31,6 +32,11 @@ def signature(token: bytes, url: str, form: dict[str, str]) -> str:
     """Return X-Twilio-Signature: HMAC-SHA1 over the address and the sorted fields, in base64 (RequestValidator of the SDK)."""
     text = url + "".join([name + value for name, value in sorted(form.items())])
     return base64.b64encode(hmac.digest(token, text.encode(), "sha1")).decode()
+
+
+@lru_cache(maxsize=256)
+def _quoted(sender: str) -> str:
+    return quote_plus(sender)
 
 
 class Trip:
@@ -141,8 +147,8 @@ class Receipts:
         error = FORGED_ERROR if forged else trip.error if status in ("undelivered", "failed") else None
         form = self._form(trip, status, error)
         headers = self._headers(signature(self._wrong if forged else self._token, address.url, form), trip.sid + status + "!" * forged)
-        # every value but the two addresses is plain already
-        body = "&".join([f"{name}={quote_plus(value) if name in ('From', 'To') else value}" for name, value in form.items()])
+        form["From"], form["To"] = _quoted(form["From"]), "%2B" + trip.to[1:]  # every other value is plain already
+        body = "&".join([f"{name}={value}" for name, value in form.items()])
 
         def told(outcome: Outcome) -> None:
             if forged:
