@@ -21,9 +21,7 @@ NOTHING = frozenset({"无", "暂无", "没有", "不详", "未知", "空", "/", 
 TRUTH = {"yes": True, "是": True, "no": False, "否": False}
 
 _HAN = "\u3007\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_BETWEENTRUTH = {"yes": True, "是": True, "no": False, "否": False}
-
-_HAN = re.compile(f"(?<=[{_HAN}]) (?=[{_HAN}])")
+_BETWEEN_HAN = re.compile(f"(?<=[{_HAN}]) (?=[{_HAN}])")
 _QUOTED_FORMULA = re.compile(r'="([^"]*)"')
 _PLAIN_MOBILE = re.compile(r"1[3-9][0-9]{9}")
 _SCIENTIFIC = re.compile(r"\+?[0-9](\.[0-9]+)?E\+?[0-9]{1,2}", re.IGNORECASE)

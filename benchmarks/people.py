@@ -1,0 +1,90 @@
+"""Invented enterprises of an invented 示例市, the same for the same seed: rows for the import's benchmark and for the samples in contacts/.
+
+No number is anybody's on purpose: phones are 1990000 or 19 and a count, codes have a made-up organisation and a true check character.
+"""
+
+import random
+from collections.abc import Iterator
+from typing import NamedTuple
+
+HEADINGS = ("企业名称", "统一社会信用代码", "镇街", "村社区", "主管部门", "行业", "规模", "规上", "地址", "负责人", "职务", "手机")
+TOWNS = {
+    "逍林镇": ("逍林社区", "新园村", "福合院村"),
+    "桥头镇": ("桥头社区", "五姓村", "潭河沿村"),
+    "河东镇": ("河东社区", "东港村", "三塘村"),
+    "白石街道": ("白石社区", "石桥社区", "新城社区"),
+    "南山街道": ("南山社区", "梅园社区", "学府社区"),
+    "长堰镇": ("长堰社区", "上堰村", "下堰村"),
+}
+TRADES = (
+    ("制造业", "经信局", ("鞋业", "电器", "五金", "轴承", "塑料", "服饰", "模具", "机械")),
+    ("建筑业", "住建局", ("建设", "装饰", "市政工程", "劳务")),
+    ("住宿和餐饮业", "商务局", ("餐饮", "酒店管理")),
+    ("批发和零售业", "商务局", ("商贸", "物资")),
+    ("居民服务业", "市场监管局", ("保洁服务", "家政服务")),
+)
+FIRST = "恒宏盛嘉瑞泰福德永顺祥金华光新康达安远明锦丰和正鑫"
+SECOND = "达业源隆昌兴茂信诚博宇航辉腾飞鹏龙海洋江星辰阳春"
+SURNAMES = "王李张刘陈杨黄赵周吴徐孙胡朱高林何郭马罗"
+GIVEN = "伟芳娜敏静强磊军洋勇艳杰娟涛明超秀霞平刚桂英华玉兰文建国志海"
+CODE_CHARACTERS = "0123456789ABCDEFGHJKLMNPQRTUWXY"
+CODE_WEIGHTS = (1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28)
+
+
+class Row(NamedTuple):
+    """One row of a list, as text."""
+
+    name: str
+    credit_code: str
+    town: str
+    village: str
+    department: str
+    industry: str
+    scale: str
+    above_scale: str
+    address: str
+    contact: str
+    role: str
+    phone: str
+
+
+def credit_code(number: int) -> str:
+    """Return the code of the enterprise with this number: district 339999 does not exist, the check character is right."""
+    body = f"91339999MA{number:07d}"
+    total = sum(CODE_CHARACTERS.index(character) * weight for character, weight in zip(body, CODE_WEIGHTS, strict=True))
+    return body + CODE_CHARACTERS[-total % 31]
+
+
+def person(dice: random.Random) -> str:
+    """Return a name."""
+    return dice.choice(SURNAMES) + "".join(dice.choice(GIVEN) for _ in range(dice.choice((1, 2, 2))))
+
+
+def enterprise(number: int, dice: random.Random) -> Row:
+    """Return one enterprise with its principal."""
+    town = dice.choice(list(TOWNS))
+    industry, department, trades = dice.choice(TRADES)
+    above = dice.random() < 0.3
+    mark = dice.choice(FIRST) + dice.choice(SECOND) + dice.choice(FIRST)
+    kind = dice.choice(("有限公司", "有限公司", "股份有限公司", "厂"))
+    phone = f"1990000{number:04d}" if number < 10_000 else f"19{number + 100_000_000:09d}"
+    return Row(
+        name=f"示例市{mark}{number if number > 200 else ''}{dice.choice(trades)}{kind}",
+        credit_code=credit_code(number),
+        town=town,
+        village=dice.choice(TOWNS[town]),
+        department=department,
+        industry=industry,
+        scale=dice.choice(("大型", "中型")) if above else dice.choice(("小型", "微型")),
+        above_scale="是" if above else "否",
+        address=f"示例市{town}示例路{dice.randint(1, 999)}号",
+        contact=person(dice),
+        role=dice.choice(("法定代表人", "总经理", "负责人")),
+        phone=phone,
+    )
+
+
+def enterprises(count: int, seed: int = 2026) -> Iterator[Row]:
+    """Yield `count` enterprises, one row each, phones and codes all different."""
+    dice = random.Random(seed)
+    return (enterprise(number, dice) for number in range(1, count + 1))
