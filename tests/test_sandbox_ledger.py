@@ -2,16 +2,21 @@
 
 import contextlib
 import json
+import resource
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import Queue
 
 import pytest
 import requests
 from twilio.base.exceptions import TwilioRestException
+
+from outreach.sandbox import server
 
 from gateway import FROM, Gateway, Receiver  # isort: skip
 
@@ -147,6 +152,37 @@ def test_a_large_ledger_streams_while_it_grows(gateway: Gateway) -> None:
         bodies += [json.loads(line)["body"][:4] for line in lines]
     assert bodies == [f"{number:04d}" for number in range(900)]
     assert len(gateway.ledger()) == 901
+
+
+def test_a_full_disk_delays_the_answer_and_shows_nothing_until_it_is_written(gateway: Gateway) -> None:
+    client = gateway.client()
+    first = client.messages.create(to=TO, from_=FROM, body="x").sid
+    unlimited = resource.prlimit(gateway.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(gateway.pid, resource.RLIMIT_FSIZE, (gateway.path.stat().st_size + 10, unlimited[1]))
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(client.messages.create, to=TO, from_=FROM, body="y")
+        time.sleep(0.3)
+        assert not answer.done()
+        other = gateway.client()
+        assert [message.sid for message in other.messages.list(to=TO)] == [first]
+        assert [entry["body"] for entry in gateway.ledger()] == ["x"]
+        resource.prlimit(gateway.pid, resource.RLIMIT_FSIZE, unlimited)
+        assert other.messages(str(answer.result(10).sid)).fetch().body == "y"
+    assert [entry["body"] for entry in gateway.ledger()] == ["x", "y"]
+
+
+def test_a_gateway_in_a_thread_stops_when_told(tmp_path: Path) -> None:
+    ports: Queue[int] = Queue()
+    stop = threading.Event()
+    given = {"ledger": tmp_path / "ledger.jsonl", "ready": ports.put, "stop": stop}
+    thread = threading.Thread(target=server.serve, args=("127.0.0.1", 0), kwargs=given)
+    thread.start()
+    try:
+        assert requests.get(f"http://127.0.0.1:{ports.get(timeout=10)}/_sandbox/health", timeout=10).json()["ok"]
+    finally:
+        stop.set()
+        thread.join(10)
+    assert not thread.is_alive()
 
 
 def test_a_stopped_gateway_leaves_cleanly_with_clients_connected(gateway: Gateway) -> None:

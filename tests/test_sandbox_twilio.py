@@ -133,6 +133,8 @@ def test_every_field_that_the_sdk_can_send_is_taken(gateway: Gateway) -> None:
         ({"To": TO, "From": FROM, "Body": "x", "StatusCallback": "/hooks"}, 400, 21609),
         ({"To": TO, "From": FROM, "Body": "x", "StatusCallback": "http://a_b.example/hooks"}, 400, 21609),
         ({"To": TO, "From": FROM, "Body": "x", "StatusCallback": "http://example.com:port/"}, 400, 21609),
+        ({"To": TO, "From": FROM, "Body": "x", "StatusCallback": "http://example..com/"}, 400, 21609),
+        ({"To": TO, "From": FROM, "Body": "x", "StatusCallback": "http://example.com/?" + "a" * 4000}, 400, 21609),
         ({"To": TO, "From": FROM, "Body": "x", "StatusCallback": "http://example.com/\r\nX: y"}, 400, 21609),
         ({"To": TO, "MessagingServiceSid": SERVICE, "Body": "x", "ScheduleType": "fixed", "SendAt": "2021-11-30T20:36:27Z"}, 400, 35114),
         ({"To": "+15005550001", "From": FROM, "Body": "x"}, 400, 21211),
@@ -439,6 +441,21 @@ def test_what_is_no_proper_request_is_refused_and_the_gateway_lives_on(gateway: 
         connection.sendall(sent)
         assert connection.recv(65536).startswith(b"HTTP/1.1 %d " % status)
     assert gateway.health()["ok"]
+
+
+def test_a_client_that_would_rather_speak_another_protocol_is_answered_in_this_one(gateway: Gateway) -> None:
+    answer = speak(gateway, b"GET /_sandbox/health HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_client_that_asks_before_a_long_body_is_told_to_go_on(gateway: Gateway) -> None:
+    text = urlencode({"To": TO, "From": FROM, "Body": "您好"}).encode()
+    head = f"POST {MESSAGES} HTTP/1.1\r\nHost: x\r\nAuthorization: {BASIC['Authorization']}\r\nExpect: 100-continue\r\nContent-Length: {len(text)}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as connection:
+        connection.sendall(head.encode())
+        assert connection.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(text)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 201 ")
 
 
 def test_an_old_client_gets_its_answer_and_the_end_of_the_connection(gateway: Gateway) -> None:

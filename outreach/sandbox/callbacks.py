@@ -82,6 +82,7 @@ def origin(place: str) -> Origin:
     parts = urlsplit(place)
     if parts.scheme not in ("http", "https") or not parts.hostname or "_" in parts.hostname or "@" in parts.netloc:
         raise ValueError(place)
+    parts.hostname.encode("idna")  # raises a ValueError of its own for what can be no host's name
     secure = parts.scheme == "https"
     port = parts.port if parts.port is not None else (443 if secure else 80)
     return Origin(parts.netloc, parts.hostname, port, secure, parts.path or "/")

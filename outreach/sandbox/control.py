@@ -1,4 +1,35 @@
-"""The sandbox's own doors: the ledger, the faults, what people send, a clean slate, and how it is."""
+"""The sandbox's own doors: the ledger, the faults, what people send, a clean slate, and how it is.
+
+`GET /_sandbox/ledger`: a JSON object a line for each message accepted, in order: `channel`, `reference` (the provider's id), `to`, `body`,
+`attempt` (the query parameter `a` of the status callback, or null), `at`, `outcome` (what is to be reported: delivered, undelivered,
+failed, silent).
+
+`POST /_sandbox/faults` replaces the whole configuration and answers with the one now in force (`GET` shows it):
+
+    seed          of the draw; the one the gateway was started with unless given
+    mix           {fault: share}: shares add up to 1 at most; each message falls by hash(seed, to, body)
+    times         how many tries of one message (to and body) a refusal of the mix hits (1): the next try passes
+    rules         [{"to", "fault", "times"}]: go before the mix, the first that is not used up wins; `times` null is always;
+                  `fault` null spares the number
+    latency_ms    each answer of the provider waits so long
+    list_lag_ms   the list does not show messages younger than this
+    late_ms       how long `receipt_late` is late (3000)
+
+    throttle error_json error_html                     429 and JSON, 500 and JSON, 502 and HTML; never stored
+    drop_after_accept hang_after_accept truncate       stored and reported, but the answer is none, none for ever, or cut in the middle
+    receipt_late receipt_twice receipt_reordered       after late_ms; each one twice; delivered before sent
+    receipt_lost                                       none at all: outcome silent
+    receipt_forged                                     a badly signed failure beside the true ones
+    receipt_early                                      all receipts before the answer to the create
+    undelivered                                        reported undelivered, 30003 or 30005
+
+`POST /_sandbox/reply` `{"channel":"sms","from","to","body"}`: a person's text, posted to the office (`url` names another address): 202.
+`POST /_sandbox/reset`: no ledger, no messages, no faults, no opt-outs, nothing under way: 204.
+`GET /_sandbox/health`: `ok`, `accepted`, `callbacks` (sent, failed, pending; forged and how many of those were accepted), `refused` by
+code, `faults` drawn, `opted_out`.
+
+What is wrong is answered 400 with `{"error": {"id", "message"}}` on one line.
+"""
 
 import json
 from collections.abc import Callable
@@ -55,7 +86,7 @@ class Control:
         callbacks, twilio = self._callbacks, self._twilio
         health = {
             "ok": True,
-            "accepted": len(self._ledger),
+            "accepted": self._ledger.written,
             "callbacks": {
                 "sent": callbacks.sent,
                 "failed": callbacks.failed,

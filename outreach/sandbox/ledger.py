@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import json
 import os
+import sys
 from array import array
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -45,6 +46,11 @@ class Ledger:
     def __len__(self) -> int:
         return len(self._ends)
 
+    @property
+    def written(self) -> int:
+        """How many lines are in the file: only these may be shown to anyone, for only these outlive a kill."""
+        return len(self._ends) - len(self._lines)
+
     def append(self, line: bytes, then: Callable[[], None]) -> int:
         """Add one line (with its line end), call `then` once it is written, and return its place."""
         if not self._lines:
@@ -62,7 +68,7 @@ class Ledger:
             self._write(b"".join(self._lines))
         except OSError as fault:
             os.ftruncate(self._file, self._size)
-            print(f"error: the ledger cannot be written: {fault}", flush=True)
+            print(f"error: the ledger cannot be written: {fault}", file=sys.stderr, flush=True)
             self._retry = asyncio.get_running_loop().call_later(RETRY_SECONDS, self._flush_again)
             return
         told, self._lines, self._then = self._then, [], []
@@ -70,12 +76,9 @@ class Ledger:
             then()
 
     def read(self, place: int) -> dict[str, Any]:
-        """Return the entry at `place`, with what is not shown under `more`."""
+        """Return the entry at `place`, which is written, with what is not shown under `more`."""
         start = self._ends[place - 1] if place else 0
-        end = self._ends[place]
-        if end > self._size:
-            return _entry(self._lines[place - len(self._ends)])
-        return _entry(os.pread(self._file, end - start, start))
+        return _entry(os.pread(self._file, self._ends[place] - start, start))
 
     def entries(self) -> Iterator[dict[str, Any]]:
         """Return every entry in the file, in order."""

@@ -63,7 +63,7 @@ class Line(asyncio.Protocol):
         if self._whole:
             self._end(self._status, keep=self._parser.should_keep_alive())
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (asyncio says how it is called)
+    def connection_lost(self, exc: Exception | None) -> None:
         self.transport = None
         if self._carried is None:
             self.host.lost(self)

@@ -1,6 +1,7 @@
 """Put the gateway together and run it until it is told to stop."""
 
 import asyncio
+import resource
 import signal
 import threading
 from collections.abc import Callable
@@ -59,6 +60,7 @@ def serve(
 
     Raises OSError if the address or the ledger is taken.
     """
+    _allow_many_connections()
     book = Ledger(ledger)
     try:
         gateway = Gateway(book, seed=seed, account_sid=account_sid, auth_token=auth_token, inbound_url=inbound_url)
@@ -87,3 +89,9 @@ async def _serve(gateway: Gateway, host: str, port: int, ready: Callable[[int], 
     for connection in list(connections):
         connection.abort()
     await asyncio.sleep(0)
+
+
+def _allow_many_connections() -> None:
+    """Take as many open files as this process may have: a benchmark holds more connections than the usual 1024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -109,7 +109,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
         self.everyone.add(self)
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (asyncio says how it is called)
+    def connection_lost(self, exc: Exception | None) -> None:
         self.everyone.discard(self)
         self._transport = self._current = None
         self._waiting.clear()

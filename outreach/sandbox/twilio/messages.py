@@ -87,9 +87,7 @@ class Messages:
         number = self._foreign.get(sid)
         if number is None and re.fullmatch(f"SM{self._prefix}[0-9a-f]{{8}}", sid):
             number = int(sid[-8:], 16)
-        if number is None or number >= len(self) or self._states[number] & DELETED:
-            return None
-        return number
+        return number if number is not None and number < len(self) and self._shown(number) else None
 
     def status(self, number: int) -> int:
         """Return how far a message has come, as an index of STATUSES."""
@@ -123,12 +121,12 @@ class Messages:
 
     def newest_first(self, to: str | None, *, below: int | None = None) -> Iterator[int]:
         """Return the numbers of the messages (to one address), newest first, from `below` downwards."""
-        return (number for number in self._candidates(to, below) if not self._states[number] & DELETED)
+        return (number for number in self._candidates(to, below) if self._shown(number))
 
     def oldest_first(self, to: str | None, *, above: int) -> Iterator[int]:
         """Return the numbers of the messages (to one address) after `above`, oldest first."""
         numbers = range(above + 1, len(self)) if to is None else [number for number in self._of(to) if number > above]
-        return (number for number in numbers if not self._states[number] & DELETED)
+        return (number for number in numbers if self._shown(number))
 
     def sender(self, number: int) -> str | None:
         """Return the number or name that a message came from."""
@@ -223,6 +221,9 @@ class Messages:
             self._prefix = reference[2:26]
         if reference != self.sid(number):
             self._foreign[reference] = number
+
+    def _shown(self, number: int) -> bool:
+        return not self._states[number] & DELETED and self._places[number] < self._ledger.written
 
     def _of(self, to: str) -> "array[int] | tuple[int, ...]":
         known = self._by_to.get(to, ())
