@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
 
 from outreach.errors import Misconfigured
 
@@ -48,7 +48,12 @@ def duration(value: Any) -> timedelta:
     return span
 
 
-Duration = Annotated[timedelta, BeforeValidator(duration)]
+def seconds(span: timedelta) -> str:
+    """Write a duration so that `duration` reads it back."""
+    return f"{span.total_seconds():g}s"
+
+
+Duration = Annotated[timedelta, BeforeValidator(duration), PlainSerializer(seconds)]
 
 
 class Sender(BaseModel):

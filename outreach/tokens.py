@@ -43,6 +43,11 @@ def office_key() -> str:
     return secrets.token_hex(32)
 
 
+def serial() -> str:
+    """Make an id that never comes twice: 96 bits as hex."""
+    return secrets.token_hex(12)
+
+
 def mask(value: str) -> str:
     """Hide the middle of a phone, openid or code: `138****8000`. What is too short to hide in part is hidden whole."""
     local = value.removeprefix("+86")

@@ -65,7 +65,6 @@ def require_unchanged(session: Session, campaign: Campaign, settings: Settings) 
         raise OtherMode(name=campaign.name, planned=campaign.mode, mode=settings.mode)
     if campaign.path and Path(campaign.path).is_file() and files.read(Path(campaign.path)).digest != campaign.inputs["definition"]:
         raise ApprovalVoid(what=campaign.path)
-    definition = files.parse(campaign.definition, path=campaign.path or campaign.name)
     for template, digest in campaign.inputs["templates"].items():
         try:
             present = templates.load(template, settings.template_folders)
@@ -73,7 +72,7 @@ def require_unchanged(session: Session, campaign: Campaign, settings: Settings) 
             continue  # what is sent was frozen with the plan
         if present.digest != digest:
             raise ApprovalVoid(what=template)
-    if digests.inputs(definition, settings, [])["settings"] != campaign.inputs["settings"]:
+    if digests.of_settings(settings) != campaign.inputs["settings"]:
         raise ApprovalVoid(what="outreach.toml")
     if digests.digest(session, campaign) != campaign.digest:
         raise ApprovalVoid(what="the list of recipients")

@@ -46,10 +46,12 @@ def _frozen_rows(session: Session, campaign_id: int) -> Iterator[bytes]:
 
 def inputs(definition: Definition, settings: Settings, found: Sequence[MessageTemplate]) -> dict[str, Any]:
     """Return the digests of all that a plan is made from, to be compared again at launch."""
+    templates = {template.name: template.digest for template in found}
+    return {"definition": definition.digest, "templates": templates, "settings": of_settings(settings)}
+
+
+def of_settings(settings: Settings) -> str:
+    """Return the digest of the settings that a reader of a message could notice; how fast it is sent is not among them."""
     office = settings.model_dump(mode="json", include={"mode", "office_name", "office_place", "sms_signature", "hotline", "wechat_name", "public_url"})
     pools = [sender.model_dump(mode="json", exclude={"per_second", "in_flight", "daily"}) for sender in settings.sender]
-    return {
-        "definition": definition.digest,
-        "templates": {template.name: template.digest for template in found},
-        "settings": tokens.digest([office, pools]),
-    }
+    return tokens.digest([office, pools])

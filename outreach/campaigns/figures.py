@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Text, cast, func, select
 from sqlalchemy.orm import Session
 
 from outreach import clock, tokens
@@ -20,14 +20,9 @@ class NobodyReachable(Refused):
 
 
 def samples_of(session: Session, campaign: Campaign) -> list[dict[str, Any]]:
-    """Return merge fields to look at: the first recipient's, those of the longest text, of most enterprises, of the longest values."""
+    """Return merge fields to look at: the first recipient's, those of the longest text and of the longest values."""
     included = select(Recipient.fields).where(Recipient.campaign_id == campaign.id, Recipient.exclusion.is_(None)).limit(1)
-    orders: list[Any] = [
-        Recipient.id,
-        Recipient.segments.desc(),
-        func.length(Recipient.fields.op("->>")("enterprise")).desc(),
-        func.length(Recipient.fields.op("->>")("enterprises")).desc(),
-    ]
+    orders: list[Any] = [Recipient.id, Recipient.segments.desc(), func.length(cast(Recipient.fields, Text)).desc()]
     found: list[dict[str, Any]] = []
     for order in orders:
         fields = session.scalar(included.order_by(order, Recipient.id))

@@ -62,9 +62,8 @@ def _try_alternates(session: Session, campaign: Campaign, steps: Sequence[Campai
             )
             .correlate(Recipient, RecipientContact)
         )
-        moved_on = exists().where(
-            later.recipient_id == Recipient.id, or_(later.step > step.number, later.rank >= RecipientContact.rank), later.step >= step.number
-        )
+        beyond = or_(later.step > step.number, and_(later.step == step.number, later.rank >= RecipientContact.rank))
+        moved_on = exists().where(later.recipient_id == Recipient.id, beyond)
         rows = launching.delivery_rows(campaign, step, occurrence=1, due_at=now)
         unsettled = or_(Enterprise.settled_at.is_(None), Enterprise.settled_at <= campaign.approved_at)
         due = rows.where(RecipientContact.rank > 0, failed, ~moved_on.correlate(Recipient, RecipientContact), _some_enterprise(unsettled))

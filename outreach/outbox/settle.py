@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import and_, case, select, update
+from sqlalchemy import and_, or_, select, update
 from sqlalchemy.orm import Session
 
 from outreach.channels.base import Found, Message, Receipt
@@ -140,8 +140,8 @@ def _decide(session: Session, attempts: Sequence[tuple[int, int]], *, state: str
 
 def fall_silent(session: Session, *, patience: dict[str, timedelta], now: datetime) -> int:
     """Close what no receipt came for within the channel's patience; return how many."""
-    waited = case({channel: now - span for channel, span in patience.items()}, value=Delivery.channel)
-    over = and_(Delivery.state.in_(("accepted", "unknown")), Delivery.claimed_at < waited)
+    waited = or_(*(and_(Delivery.channel == channel, Delivery.claimed_at < now - span) for channel, span in patience.items()))
+    over = and_(Delivery.state.in_(("accepted", "unknown")), waited)
     rows = session.execute(select(Delivery.id, Delivery.address_id).where(over).order_by(Delivery.id).limit(5000)).all()
     bulk.lock_rows(session, Address, [row.address_id for row in rows])
     closed = [{"id": row.id, "final_at": now} for row in rows]

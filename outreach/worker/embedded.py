@@ -1,6 +1,7 @@
 """A real Celery worker inside this process, on an in-memory broker: a laptop needs no server."""
 
 import logging
+import signal
 import threading
 from types import TracebackType
 from typing import Any
@@ -55,3 +56,12 @@ def _controller(app: Celery, ready: threading.Event) -> Any:
 
     assert issubclass(Controller, WorkController)
     return Controller(app=app, pool_cls="solo", concurrency=1, without_heartbeat=True, without_mingle=True, without_gossip=True, loglevel="ERROR")
+
+
+def work_alone(settings: Settings) -> None:
+    """Work in this process until SIGTERM or Ctrl-C: a worker for an office without a broker."""
+    over = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: over.set())
+    with Embedded(settings):
+        over.wait()

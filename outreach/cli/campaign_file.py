@@ -1,0 +1,73 @@
+"""Write a campaign file for staff to read, change and keep: with comments, and only with steps that can be run."""
+
+from datetime import datetime
+from pathlib import Path
+
+import click
+import tomlkit
+
+from outreach.campaigns import definition
+from outreach.cli.base import Office
+from outreach.errors import Refused
+from outreach.i18n import gettext as _
+
+STEPS = (
+    {"channel": "sms", "template": "sms/pledge-invitation"},
+    {"channel": "sms", "template": "sms/pledge-reminder", "when": "unsigned", "after": "3d"},
+)
+
+
+class FileThere(Refused):
+    """{path} is there already; give another name, or --out FILE."""
+
+
+class NameWrong(Refused):
+    """{name} is no name for a campaign: it takes 1 to 64 letters, digits, - _ and ."""
+
+
+def write_new(office: Office, name: str, *, audience: str | None, deadline: datetime | None, out: Path | None, ask: bool) -> Path:
+    """Write a campaign file into the office's folder and return its path; ask at the terminal for what is not given."""
+    if not definition.NAME.fullmatch(name):
+        raise NameWrong(name=name)
+    path = out or office.settings.home / f"{name}.toml"
+    if path.exists():
+        raise FileThere(path=path)
+    if audience is None:
+        audience = click.prompt(_("Audience"), default="全部", err=True) if ask else "全部"
+    if deadline is None and ask:
+        deadline = click.prompt(_("Last day to sign (such as 2026-01-15; empty: none)"), default="", err=True, value_proc=_date)
+    path.write_text(_document(name, audience, deadline), "utf-8")
+    return path
+
+
+def _date(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text) if text else None
+    except ValueError as error:
+        raise click.BadParameter(_("write the date as 2026-01-15")) from error
+
+
+def _document(name: str, audience: str, deadline: datetime | None) -> str:
+    document = tomlkit.document()
+    document.add("name", tomlkit.item(name))
+    document.add("title", tomlkit.item(f"{name} “无欠薪”宣传"))
+    document.add("audience", _commented(audience, _("who is written to; try it: outreach audience preview EXPR")))
+    document.add("one_per", _commented("address", _("one text for a person of several enterprises; or enterprise")))
+    if deadline is not None:
+        document.add("deadline", _commented(deadline.date(), _("the last day to sign")))
+    steps = tomlkit.aot()
+    for step in STEPS:
+        if step["template"] == "sms/pledge-reminder" and deadline is None:
+            continue  # the reminder names the day
+        table = tomlkit.table()
+        for key, value in step.items():
+            table.add(key, value)
+        steps.append(table)
+    document.add("step", steps)
+    return tomlkit.dumps(document)
+
+
+def _commented(value: object, comment: str) -> tomlkit.items.Item:
+    item = tomlkit.item(value)
+    item.comment(comment)
+    return item

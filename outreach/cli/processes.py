@@ -1,0 +1,143 @@
+"""The processes of an office: web, worker, schedule, sandbox, or all in one."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+
+from outreach.channels import loopback
+from outreach.cli.base import Command, Office, option, pass_office
+from outreach.cli.output import note
+from outreach.errors import Refused, Unavailable
+from outreach.i18n import gettext as _
+from outreach.settings import Settings
+
+HEALTH_OF_SANDBOX = "/_sandbox/health"
+HEALTH_OF_WEB = "/healthz"
+STARTS_WITHIN = 20.0
+
+
+class SandboxInProduction(Refused):
+    """The sandbox belongs to rehearsal, and this office is in production."""
+
+
+@click.command("serve", cls=Command)
+@pass_office
+def serve(office: Office) -> None:
+    """Serve the pages and the providers' callbacks."""
+    from outreach.web import server
+
+    _database_is_ready(office)
+    server.serve(office.settings)
+
+
+@click.command("worker", cls=Command)
+@option("--concurrency", type=click.IntRange(1, 64), default=2, show_default=True, help="Processes that send.")
+@pass_office
+def worker(office: Office, concurrency: int) -> None:
+    """Send what is due; the schedule rings inside it."""
+    from outreach.worker import running
+
+    _database_is_ready(office)
+    running.work(office.settings, concurrency=concurrency)
+
+
+@click.command("schedule", cls=Command)
+@pass_office
+def schedule(office: Office) -> None:
+    """Ring the bell for the workers, once a second."""
+    from outreach.worker import running
+
+    running.schedule(office.settings)
+
+
+@click.command("sandbox", cls=Command)
+@option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@option("--port", type=click.IntRange(1, 65535), default=None, help="Port to listen on.")
+@option("--ledger", type=click.Path(path_type=Path, dir_okay=False), default=None, help="File of what was accepted.")
+@option("--seed", type=int, default=0, show_default=True, help="Seed of the faults.")
+@pass_office
+def sandbox(office: Office, host: str, port: int | None, ledger: Path | None, seed: int) -> None:
+    """Play the provider on this machine: nothing is really sent."""
+    from outreach.channels.twilio import INBOUND_PATH
+    from outreach.sandbox import server
+
+    settings = office.settings
+    if not settings.rehearsal:
+        raise SandboxInProduction()
+    server.serve(
+        host,
+        port or _port(settings.sandbox_url),
+        ledger=ledger or ledger_of(settings),
+        seed=seed,
+        account_sid=settings.twilio_account_sid,
+        auth_token=settings.twilio_auth_token,
+        inbound_url=settings.public_url.rstrip("/") + INBOUND_PATH,
+    )
+
+
+@click.command("up", cls=Command)
+@option("--sandbox", "with_sandbox", is_flag=True, help="Play the provider too.")
+@pass_office
+def up(office: Office, with_sandbox: bool) -> None:
+    """Everything on one machine: web, worker and schedule."""
+    from outreach.web import server
+    from outreach.worker.embedded import Embedded
+
+    _database_is_ready(office)
+    children = [start(office.settings, "sandbox")] if with_sandbox and not loopback.answers(office.settings.sandbox_url, HEALTH_OF_SANDBOX) else []
+    note(_("Pages: {url}   stop: Ctrl-C").format(url=office.settings.public_url))
+    try:
+        with Embedded(office.settings):
+            server.serve(office.settings)
+    finally:
+        for child in children:
+            child.terminate()
+
+
+def _database_is_ready(office: Office) -> None:
+    """Open the database now, so that a missing one is said before anything starts."""
+    office.database.close()
+
+
+def ensure_rehearsal(settings: Settings) -> None:
+    """Start sandbox and web, as processes that outlive this one, where nothing answers at their addresses."""
+    for command, url, health in (("sandbox", settings.sandbox_url, HEALTH_OF_SANDBOX), ("serve", settings.public_url, HEALTH_OF_WEB)):
+        if loopback.answers(url, health):
+            continue
+        start(settings, command)
+        if not loopback.wait_for(url, health, seconds=STARTS_WITHIN):
+            raise Unavailable(what=f"outreach {command} ({log_of(settings, command)})")
+
+
+def start(settings: Settings, command: str) -> subprocess.Popen[bytes]:
+    """Start a process of this office in a session of its own, its output in a log beside the database."""
+    log = log_of(settings, command)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    environment = {**os.environ, "OUTREACH_HOME": str(settings.home)}
+    with log.open("ab") as sink:
+        return subprocess.Popen(
+            [sys.executable, "-m", "outreach", command],
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=sink,
+            env=environment,
+            cwd=settings.home,
+            start_new_session=True,
+        )
+
+
+def log_of(settings: Settings, command: str) -> Path:
+    """Return where a process of this office writes what it has to say."""
+    return settings.home / "log" / f"{command}.log"
+
+
+def ledger_of(settings: Settings) -> Path:
+    """Return where the sandbox of this office keeps its ledger."""
+    return settings.home / "sandbox" / "ledger.jsonl"
+
+
+def _port(url: str) -> int:
+    return int(url.rstrip("/").rpartition(":")[2])
