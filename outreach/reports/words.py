@@ -1,0 +1,205 @@
+"""The words for people behind the ids that figures, states and reasons have in the database and in JSON.
+
+Each function answers in the language chosen when it is called; an id that it does not know is shown as it is. Words begin small, as they
+stand in a sentence; `heading` makes one the head of a column.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from outreach.i18n import gettext as _
+
+
+def delivery_state(id: str) -> str:
+    """Return the word for the state of a delivery."""
+    return {
+        "queued": _("queued"),
+        "sending": _("being sent"),
+        "accepted": _("accepted by the provider"),
+        "review": _("under review"),
+        "unknown": _("unknown"),
+        "delivered": _("delivered"),
+        "undelivered": _("undelivered"),
+        "silent": _("no receipt"),
+        "failed": _("failed"),
+        "skipped": _("not sent"),
+    }.get(id, id)
+
+
+def column(id: str) -> str:
+    """Return the word for a column of the statement: a state of deliveries, or what became of enterprises."""
+    return {
+        "included": _("included"),
+        "waiting": _("waiting"),
+        "doubled": _("sent twice"),
+        "adds_up": _("adds up"),
+        "selected": _("selected"),
+        "signed": _("signed"),
+        "declined": _("declined"),
+        "withdrawn": _("withdrawn"),
+        "reached": _("reached"),
+        "not_reached": _("not reached"),
+        "excluded": _("excluded"),
+    }.get(id) or delivery_state(id)
+
+
+def campaign_state(id: str) -> str:
+    """Return the word for the state of a campaign."""
+    return {
+        "planned": _("planned"),
+        "approved": _("approved"),
+        "canary": _("trying the first ones"),
+        "running": _("running"),
+        "paused": _("paused"),
+        "finished": _("finished"),
+        "cancelled": _("cancelled"),
+    }.get(id, id)
+
+
+def pause_reason(id: str) -> str:
+    """Return in words why a campaign stands paused."""
+    return {
+        "staff": _("paused by staff"),
+        "first": _("the first ones are sent, as asked"),
+        "canary": _("too many of the first ones failed"),
+        "account": _("the provider refuses the account"),
+        "content": _("the provider refuses the text"),
+    }.get(id, id)
+
+
+def skip_reason(id: str) -> str:
+    """Return in words why a delivery was not sent."""
+    return {
+        "suppressed": _("on the list of refusals"),
+        "no_address": _("no number"),
+        "goal_reached": _("goal reached"),
+        "stopped": _("stopped"),
+        "cancelled": _("campaign cancelled"),
+        "address_changed": _("number changed since the plan"),
+        "merged": _("merged with another"),
+        "erased": _("erased"),
+    }.get(id, id)
+
+
+def exclusion(id: str) -> str:
+    """Return in words why somebody was left out of a campaign."""
+    return {
+        "no_contact": _("no contact"),
+        "no_address": _("no number"),
+        "suppressed": _("on the list of refusals"),
+        "closed": _("closed"),
+        "erased": _("erased"),
+    }.get(id, id)
+
+
+def error_kind(id: str) -> str:
+    """Return in words what kind of refusal a provider's was."""
+    return {
+        "address": _("bad number"),
+        "opted_out": _("said no"),
+        "content": _("text refused"),
+        "account": _("account refused"),
+        "temporary": _("cannot be reached at present"),
+    }.get(id, id)
+
+
+def doubt(id: str) -> str:
+    """Return in words why nobody knows whether a message left."""
+    if id.startswith("http "):
+        return _("the provider answered {status}").format(status=id.removeprefix("http "))
+    if id.endswith(("Timeout", "TimeoutError")):
+        return _("no answer in time")
+    if id.endswith(("Error", "Disconnected", "Exception")):
+        return _("the connection broke")
+    return {
+        "lease_over": _("the sending was interrupted"),
+        "unreadable": _("the answer cannot be read"),
+        "person": _("decided by staff"),
+    }.get(id, id)
+
+
+def reason(id: str) -> str:
+    """Return the words for any reason that a delivery or a recipient carries."""
+    known = (words(id) for words in (skip_reason, exclusion, error_kind))
+    return next((words for words in known if words != id), None) or doubt(id)
+
+
+def channel(id: str) -> str:
+    """Return the word for a channel."""
+    return {"sms": _("text message"), "wechat": _("WeChat"), "letter": _("letter"), "visit": _("visit")}.get(id, id)
+
+
+def condition(id: str) -> str:
+    """Return in words when a step is due."""
+    return {
+        "always": _("always"),
+        "unreached": _("not reached so far"),
+        "unopened": _("not opened so far"),
+        "unsigned": _("not signed so far"),
+        "unanswered": _("not answered so far"),
+        "absent": _("not present"),
+        "attended": _("present"),
+    }.get(id, id)
+
+
+def mode(id: str) -> str:
+    """Return the word for the mode of an office or of a campaign."""
+    return {"rehearsal": _("rehearsal"), "production": _("production")}.get(id, id)
+
+
+def meaning(id: str) -> str:
+    """Return in words what a reply was taken for."""
+    return {"opt_out": _("wants no more messages"), "opt_in": _("wants messages again")}.get(id, id)
+
+
+def field(id: str) -> str:
+    """Return the word for what figures are grouped by, or what a list shows of a delivery."""
+    return {
+        "campaign": _("campaign"),
+        "step": _("step"),
+        "occurrence": _("occurrence"),
+        "channel": _("channel"),
+        "enterprise": _("enterprise"),
+        "others": _("also speaks for"),
+        "credit_code": _("credit code"),
+        "town": _("town"),
+        "industry": _("industry"),
+        "scale": _("scale"),
+        "department": _("department"),
+        "contact": _("contact"),
+        "phone": _("phone"),
+        "state": _("state"),
+        "reason": _("reason"),
+        "error": _("error code"),
+        "kind": _("kind of error"),
+        "sender": _("sender"),
+        "attempt": _("attempt"),
+        "reference": _("provider's reference"),
+        "day": _("day"),
+        "time": _("time"),
+        "body": _("text"),
+        "meaning": _("meaning"),
+    }.get(id) or column(id)
+
+
+def heading(word: str) -> str:
+    """Return a word as the head of a column: with a capital, where the script has them."""
+    return word[:1].upper() + word[1:]
+
+
+VALUES = {"state": delivery_state, "channel": channel, "reason": reason, "kind": error_kind, "meaning": meaning}
+"""The columns whose values are ids, and what turns each into words."""
+
+
+def in_words(rows: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield rows with the ids in them turned into words, for readers who are people; each id is looked up once."""
+    known: dict[tuple[str, str], str] = {}
+    for row in rows:
+        shown = dict(row)
+        for key, words in VALUES.items():
+            id = row.get(key)
+            if id:
+                if (key, id) not in known:
+                    known[key, id] = words(id)
+                shown[key] = known[key, id]
+        yield shown

@@ -1,0 +1,55 @@
+"""Every id that figures, states and reasons have in the database has words for people, and they differ where the ids differ."""
+
+from collections.abc import Callable, Sequence
+from typing import get_args
+
+import pytest
+
+from outreach.campaigns import definition, statement
+from outreach.channels.base import Kind
+from outreach.database.tables import CAMPAIGN_STATES, DELIVERY_STATES
+from outreach.reports import words
+
+SKIPS = "suppressed no_address goal_reached stopped cancelled address_changed merged erased".split()
+EXCLUSIONS = "no_contact no_address suppressed closed erased".split()
+FIGURES = ("included", *statement.PLAIN, *statement.WAITING, "waiting", "skipped", "doubled")
+ENTERPRISES = ("selected", *statement.OUTCOMES, "reached", "waiting", "unknown", "not_reached", "excluded")
+
+
+@pytest.mark.parametrize(
+    ("speak", "ids"),
+    [
+        (words.delivery_state, DELIVERY_STATES),
+        (words.campaign_state, CAMPAIGN_STATES),
+        (words.skip_reason, SKIPS),
+        (words.exclusion, EXCLUSIONS),
+        (words.reason, [*SKIPS, *get_args(Kind)]),
+        (words.reason, [*EXCLUSIONS, *get_args(Kind)]),
+        (words.error_kind, get_args(Kind)),
+        (words.pause_reason, ["staff", "first", "canary", "account", "content"]),
+        (words.doubt, ["lease_over", "unreadable", "person", "http 503", "TimeoutError", "ServerDisconnectedError"]),
+        (words.channel, definition.CHANNELS),
+        (words.condition, definition.CONDITIONS),
+        (words.column, FIGURES),
+        (words.column, ENTERPRISES),
+        (words.mode, ["rehearsal", "production"]),
+        (words.meaning, ["opt_out", "opt_in"]),
+    ],
+)
+def test_every_id_has_words_of_its_own(speak: Callable[[str], str], ids: Sequence[str]) -> None:
+    said = [speak(id) for id in ids]
+    assert len(set(said)) == len(ids)
+    assert not [word for word in said if "_" in word or not word]
+
+
+def test_an_id_that_nobody_knows_is_shown_as_it_is() -> None:
+    speakers = (words.delivery_state, words.reason, words.channel, words.column, words.field, words.campaign_state, words.pause_reason)
+    assert {speak("brand new") for speak in speakers} == {"brand new"}
+
+
+def test_rows_for_people_hold_words_and_rows_themselves_stay_as_they_are() -> None:
+    rows = [{"state": "silent", "channel": "sms", "reason": None, "kind": "address", "town": "sms", "delivered": 3}]
+    assert list(words.in_words(rows)) == [
+        {"state": "no receipt", "channel": "text message", "reason": None, "kind": "bad number", "town": "sms", "delivered": 3}
+    ]
+    assert rows[0]["state"] == "silent"
