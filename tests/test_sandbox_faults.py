@@ -108,6 +108,7 @@ def test_a_hung_answer_never_comes_and_the_message_is_reported(gateway: Gateway,
     client.http_client.timeout = 0.4
     with pytest.raises(requests.ReadTimeout):
         client.messages.create(to=TO, from_=FROM, body="x", status_callback=receiver.url)
+    gateway.until(lambda health: health["accepted"] == 1)
     gateway.settled()
     assert [entry["outcome"] for entry in gateway.ledger()] == ["delivered"]
     assert receiver.statuses() == ["sent", "delivered"]
@@ -132,14 +133,14 @@ def test_a_truncated_answer_is_cut_as_http_for_some_and_as_json_for_others(gatew
 
 
 def test_a_late_receipt_comes_after_its_delay(gateway: Gateway, receiver: Receiver) -> None:
-    only(gateway, "receipt_late", late_ms=400)
+    only(gateway, "receipt_late", late_ms=800)
     started = time.monotonic()
     message = create(gateway, receiver)
-    assert time.monotonic() - started < 0.4 and receiver.calls == []
+    assert time.monotonic() - started < 0.8 and receiver.calls == []
     assert message.fetch().status == "queued"
     assert gateway.health()["callbacks"]["pending"] == 2
     gateway.settled()
-    assert time.monotonic() - started >= 0.4
+    assert time.monotonic() - started >= 0.8
     assert receiver.statuses() == ["sent", "delivered"]
 
 
@@ -226,14 +227,14 @@ def test_an_undelivered_message_says_why(gateway: Gateway, receiver: Receiver) -
 
 
 def test_latency_holds_every_answer(gateway: Gateway) -> None:
-    gateway.faults(latency_ms=150)
+    gateway.faults(latency_ms=250)
     started = time.monotonic()
     create(gateway)
-    assert time.monotonic() - started >= 0.15
+    assert time.monotonic() - started >= 0.25
     with ThreadPoolExecutor(8) as pool:
         started = time.monotonic()
         list(pool.map(lambda number: create(gateway, body=str(number)), range(8)))
-    assert time.monotonic() - started < 8 * 0.15
+    assert time.monotonic() - started < 8 * 0.25
 
 
 # the configuration

@@ -3,6 +3,7 @@
     doors      which request is answered how
     asked      what a create request asks for, or why it is refused
     messages   the messages accepted, as list and fetch show them
+    listing    a page of them
     receipts   what is told to the sender afterwards
     segments   how long a text is
 

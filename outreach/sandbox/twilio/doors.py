@@ -1,25 +1,19 @@
-"""Answer Twilio's Messages resource: create, fetch, list, redact, cancel, delete."""
+"""Answer Twilio's Messages resource: create, list, fetch, redact, cancel, delete."""
 
 import asyncio
 import base64
 import hmac
-import json
 import re
 import time
 from collections import Counter
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta, timezone
-from email.utils import parsedate_to_datetime
 from functools import partial
-from itertools import islice
 from typing import Any
-from urllib.parse import urlencode
 
 from outreach.sandbox.callbacks import Address, Callbacks
 from outreach.sandbox.faults import REFUSALS, Faults
 from outreach.sandbox.forms import fields
 from outreach.sandbox.ledger import Ledger
-from outreach.sandbox.twilio import receipts
+from outreach.sandbox.twilio import listing, receipts
 from outreach.sandbox.twilio.asked import Asked, Declined, read
 from outreach.sandbox.twilio.messages import CANCELED, SCHEDULED, STATUSES, Messages
 from outreach.sandbox.twilio.receipts import Receipts, Trip
@@ -27,14 +21,10 @@ from outreach.sandbox.twilio.segments import segments
 from outreach.sandbox.wire import Request, compose, compose_json
 
 PREFIX = b"/2010-04-01/"
-PAGE_SIZE, LARGEST_PAGE = 50, 1000
 UNDELIVERED_ERRORS = (30003, 30005)
 BAD_GATEWAY = b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<center><h1>502 Bad Gateway</h1></center>\r\n</body>\r\n</html>\r\n"
 
 _PATH = re.compile(rb"/2010-04-01/Accounts/([^/]+)/Messages(?:/([^/]+))?\.json")
-_TOKEN = re.compile(r"P([AB])SM([0-9a-f]{32})")
-_FILTERS = ("To", "From", "DateSent", "DateSent<", "DateSent>")
-_ZONES = {"UTC": 0, "GMT": 0, "EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7}
 
 
 class Twilio:
@@ -86,7 +76,8 @@ class Twilio:
         if found[2] is None:
             if request.method != b"GET":
                 raise Declined(20004)
-            self._list(request)
+            base = self._create_path.decode()
+            self._answer(request, compose(200, listing.page(self.messages, base, request.query, self._faults.configuration.list_lag).encode()))
         else:
             self._one(request, found[2].decode("ascii", "replace"))
 
@@ -181,58 +172,6 @@ class Twilio:
                 raise Declined(20001, "Body")
             self.messages.redact(number, now)
 
-    # the list
-
-    def _list(self, request: Request) -> None:
-        asked = dict(fields(request.query))
-        size = min(_whole(asked, "PageSize", PAGE_SIZE, lowest=1), LARGEST_PAGE)
-        page = _whole(asked, "Page", 0, lowest=0)
-        token = _TOKEN.fullmatch(asked["PageToken"]) if asked.get("PageToken") else None
-        if asked.get("PageToken") and not token:
-            raise Declined(20001, "PageToken")
-        to = asked.get("To") or None
-        edge = int(token[2], 16) if token else None
-        backwards = token is not None and token[1] == "B"
-        numbers = self.messages.oldest_first(to, above=edge or 0) if backwards else self.messages.newest_first(to, below=edge)
-        found = list(islice(self._matching(numbers, asked), size + 1))
-        more, found = len(found) > size, found[:size]
-        if backwards:
-            found.reverse()
-        after = found and (more or backwards)
-        before = found and (more if backwards else token is not None)
-        kept = [(name, asked[name]) for name in _FILTERS if asked.get(name)] + [("PageSize", str(size))]
-        here = [("Page", str(page))] + ([("PageToken", asked["PageToken"])] if token else [])
-        listed = {
-            "first_page_uri": self._uri(kept, [("Page", "0")]),
-            "end": page * size + max(len(found) - 1, 0),
-            "previous_page_uri": self._uri(kept, [("Page", str(max(page - 1, 0))), ("PageToken", f"PBSM{found[0]:032x}")]) if before else None,
-            "uri": self._uri(kept, here),
-            "page_size": size,
-            "start": page * size,
-            "next_page_uri": self._uri(kept, [("Page", str(page + 1)), ("PageToken", f"PASM{found[-1]:032x}")]) if after else None,
-            "page": page,
-        }
-        documents = ", ".join([self.messages.document(number) for number in found])
-        self._answer(request, compose(200, f'{json.dumps(listed)[:-1]}, "messages": [{documents}]}}'.encode()))
-
-    def _matching(self, numbers: Iterator[int], asked: dict[str, str]) -> Iterator[int]:
-        """Keep what the list shows already and the filters let through; a message that has not left has no DateSent."""
-        visible = time.time() - self._faults.configuration.list_lag
-        sender = asked.get("From") or None
-        earliest, latest = _window(asked)
-        dated = any(asked.get(name) for name in _FILTERS[2:])
-        for number in numbers:
-            if self.messages.created_at(number) > visible:
-                continue
-            sent = self.messages.sent_at(number)
-            if dated and (sent is None or not earliest <= sent < latest):
-                continue
-            if sender is None or self.messages.sender(number) == sender:
-                yield number
-
-    def _uri(self, kept: list[tuple[str, str]], page: list[tuple[str, str]]) -> str:
-        return f"{self._create_path.decode()}?{urlencode(kept + page)}"
-
     def _answer(self, request: Request, answer: bytes) -> None:
         request.reply(answer, after=self._faults.configuration.latency)
 
@@ -256,47 +195,3 @@ def _reply_truncated(request: Request, document: bytes, latency: float, *, whole
         request.reply(head + half, after=latency, close=True)
     else:
         request.reply(compose(201, half), after=latency)
-
-
-def _whole(asked: dict[str, str], name: str, default: int, *, lowest: int) -> int:
-    text = asked.get(name)
-    if not text:
-        return default
-    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) >= lowest):
-        raise Declined(20001, name)
-    return int(text)
-
-
-def _window(asked: dict[str, str]) -> tuple[float, float]:
-    """Return from when and before when a message must have been sent; a date without a time is the whole day, in UTC."""
-    earliest, latest = 0.0, float("inf")
-    if asked.get("DateSent"):
-        start, _ = _moment(asked["DateSent"], "DateSent")
-        day = datetime.fromtimestamp(start, UTC).replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
-        earliest, latest = day, day + 86_400
-    if asked.get("DateSent>"):
-        earliest = max(earliest, _moment(asked["DateSent>"], "DateSent>")[0])
-    if asked.get("DateSent<"):
-        latest = min(latest, _moment(asked["DateSent<"], "DateSent<")[1])
-    return earliest, latest
-
-
-def _moment(text: str, name: str) -> tuple[float, float]:
-    """Return the first instant that `text` means and the first after it: a day, or a second. Takes the forms of Twilio's own examples."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = _other_forms(text, name)
-    start = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    return start, start + (86_400 if len(text) <= 10 else 1)
-
-
-def _other_forms(text: str, name: str) -> datetime:
-    """Read `Wed, 19 Jun 2019 22:04:00 -0000` and `06/11/2019 22:05:25 MST`."""
-    try:
-        stamp, _, zone = text.rpartition(" ")
-        if zone in _ZONES and "/" in stamp:
-            return datetime.strptime(stamp, "%m/%d/%Y %H:%M:%S").replace(tzinfo=timezone(timedelta(hours=_ZONES[zone])))
-        return parsedate_to_datetime(text)
-    except ValueError as cause:
-        raise Declined(20001, name) from cause
