@@ -17,6 +17,7 @@ TEXTABLE_ABROAD = (*MOBILE, PhoneNumberType.PERSONAL_NUMBER)
 
 NOTHING = frozenset({"无", "暂无", "没有", "不详", "未知", "空", "/", "\\", "-", "--", "—", "——", ".", "*", "n/a", "na", "null", "none", "nan", "#n/a"})
 """What people write where they know nothing."""
+LONGEST_NOTHING = max(map(len, NOTHING))
 
 TRUTH = {"yes": True, "是": True, "no": False, "否": False}
 
@@ -29,7 +30,7 @@ _DIALLABLE = re.compile(r"\+?[0-9 ()./-]+")
 _CODE_CHARACTERS = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 _CODE_SHAPE = re.compile(f"[1-9ANY][{_CODE_CHARACTERS}][0-9]{{6}}[{_CODE_CHARACTERS}]{{10}}")
 _CODE_WEIGHTS = (1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28)
-_CODE_VALUE = {character: value for value, character in enumerate(_CODE_CHARACTERS)}
+_CODE_WEIGHED = [{character: value * weight for value, character in enumerate(_CODE_CHARACTERS)} for weight in _CODE_WEIGHTS]
 
 
 class Unclean(ValueError):
@@ -68,6 +69,8 @@ def name(value: str) -> str:
 
 def known(value: str) -> str:
     """Return a cell as text without spreadsheet quoting (`'138…`, `="138…"`), and nothing where it says 无, / or N/A."""
+    if value.isalnum() and unicodedata.is_normalized("NFKC", value):
+        return value if len(value) > LONGEST_NOTHING or value.lower() not in NOTHING else ""
     plain = text(value)
     while (inner := _unwrapped(plain)) != plain:
         plain = inner
@@ -128,9 +131,11 @@ def credit_code(value: str) -> str:
     GB 32100-2015: 18 characters without I O S V Z, the last one a check character modulo 31. The registering authority may be a letter
     (A armed forces, N agriculture: 股份经济合作社 begin N2, Y others), which python-stdnum 2.2 refuses.
     """
-    code = known(value).upper().translate(_DASHES).replace(" ", "").replace("-", "")
-    if not code:
-        return ""
+    code = value
+    if not _CODE_SHAPE.fullmatch(code):
+        code = known(value).upper().translate(_DASHES).replace(" ", "").replace("-", "")
+        if not code:
+            return ""
     if not _CODE_SHAPE.fullmatch(code) or code[17] != check_character(code):
         raise Unclean("credit_code")
     return code
@@ -138,8 +143,7 @@ def credit_code(value: str) -> str:
 
 def check_character(code: str) -> str:
     """Return the check character that belongs to the first 17 characters of a credit code."""
-    total = sum(_CODE_VALUE[character] * weight for character, weight in zip(code, _CODE_WEIGHTS, strict=False))
-    return _CODE_CHARACTERS[-total % 31]
+    return _CODE_CHARACTERS[-sum(map(dict.__getitem__, _CODE_WEIGHED, code)) % 31]
 
 
 def yes_no(value: str) -> bool | None:

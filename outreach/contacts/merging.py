@@ -24,6 +24,8 @@ WITHOUT_TOWN = WITHOUT_CODE << 1
 """So did a row with a name only."""
 CONTACT_VALUES = ("name", "phone", "role", "wechat", "note", "rank")
 CONTACT_CLAIM = {name: 1 << n for n, name in enumerate(CONTACT_VALUES)}
+_CONTACT_BITS = tuple(CONTACT_CLAIM.values())
+_NOTHING_KNOWN: dict[str, Any] = {name: None if name == "above_scale" else "" for name in ENTERPRISE_VALUES}
 NAME_ONLY = 1 << len(CONTACT_CLAIM)
 PHONE_ONLY = NAME_ONLY << 1
 
@@ -45,6 +47,10 @@ class Contact:
     before: tuple[str, str] | None = None
     """Name and phone as they stand in the database; none for a new contact."""
     changed: bool = False
+
+    def values(self) -> tuple[str, str, str, str, str, int]:
+        """Return what CONTACT_VALUES names."""
+        return self.name, self.phone, self.role, self.wechat, self.note, self.rank
 
 
 @dataclass(slots=True)
@@ -134,7 +140,7 @@ class Slice:
                 raise Unclean("conflict")
 
     def _create(self, entry: Entry) -> Enterprise:
-        values = {**dict.fromkeys(ENTERPRISE_VALUES, ""), "above_scale": None, "name": entry.name}
+        values = {**_NOTHING_KNOWN, "name": entry.name}
         enterprise = Enterprise(0, None, values, new=True)
         self.enterprises.append(enterprise)
         self._by_name.setdefault(entry.name, []).append(enterprise)
@@ -207,16 +213,20 @@ def _put(enterprise: Enterprise, person: Person) -> str:
     """Bring one person of a row into an enterprise; return `added`, `updated` or `unchanged`."""
     contact = _match(enterprise, person)
     if contact is None:
-        rank = person.rank if person.rank is not None else max((other.rank + 1 for other in enterprise.contacts), default=0)
+        rank = person.rank
+        if rank is None:
+            rank = max(other.rank for other in enterprise.contacts) + 1 if enterprise.contacts else 0
         contact = Contact(0, person.name, person.phone, person.role, person.wechat, person.note, rank)
         enterprise.contacts.append(contact)
         _claim(contact, person)
         return "added"
     if contact.erased:
         return "unchanged"
-    changed = [name for name in CONTACT_VALUES if _differs(contact, person, name)]
-    for name in changed:
-        setattr(contact, name, getattr(person, name))
+    changed = []
+    if person != contact.values():
+        changed = [name for name in CONTACT_VALUES if _differs(contact, person, name)]
+        for name in changed:
+            setattr(contact, name, getattr(person, name))
     if "name" in changed or "phone" in changed:
         contact.revision += 1
     _claim(contact, person)
@@ -230,8 +240,8 @@ def _differs(contact: Contact, person: Person, name: str) -> bool:
 
 
 def _claim(contact: Contact, person: Person) -> None:
-    for name, bit in CONTACT_CLAIM.items():
-        if getattr(person, name) not in ("", None):
+    for value, bit in zip(person, _CONTACT_BITS, strict=True):
+        if value not in ("", None):
             contact.claimed |= bit
     if not person.phone:
         contact.claimed |= NAME_ONLY

@@ -1,6 +1,6 @@
 """The directory's tables behind an import: load what some rows can touch, write what they changed, all in bulk."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,10 +10,12 @@ from sqlalchemy.orm import Session
 from outreach.contacts.entries import Entry
 from outreach.contacts.merging import CONTACT_VALUES, ENTERPRISE_VALUES, Claims, Contact, Enterprise, Slice
 from outreach.database import tables
-from outreach.database.bulk import insert_rows, update_rows
+from outreach.database.bulk import update_rows
+from outreach.database.types import microseconds
 
 LOCK = 0x6F757472
 """The advisory lock under which imports take turns on PostgreSQL, as they do on SQLite anyway: no deadlocks, no unique violations."""
+PG_ARRAY = {"id": "bigint", "enterprise_id": "bigint", "rank": "bigint", "revision": "bigint", "above_scale": "boolean"}
 PARAMETERS = 5000
 """Values of one IN list."""
 
@@ -42,30 +44,35 @@ def lock(session: Session) -> None:
 
 
 def load(session: Session, entries: Sequence[Entry], claims: Claimed) -> Slice:
-    """Load the enterprises that have one of the entries' codes or names, with their contacts."""
-    table = tables.Enterprise.__table__
-    columns = (table.c.id, table.c.credit_code, *(table.c[name] for name in ENTERPRISE_VALUES))
+    """Load the enterprises that the entries can mean, with their contacts: by code, and by name where the code alone does not settle it."""
     found: dict[int, Enterprise] = {}
-    for column, wanted in (
-        (table.c.credit_code, {entry.credit_code for entry in entries if entry.credit_code}),
-        (table.c.name, {entry.name for entry in entries}),
-    ):
-        for chosen in _parts(wanted):
-            for number, code, *values in session.execute(select(*columns).where(column.in_(chosen))):
-                if number not in found:
-                    pairs = dict(zip(ENTERPRISE_VALUES, values, strict=True))
-                    found[number] = Enterprise(number, code, pairs, claimed=claims.enterprises.get(number))
+    by_code: dict[str | None, Enterprise] = {}
+    for enterprise in _select(session, "credit_code", {entry.credit_code for entry in entries if entry.credit_code}, claims):
+        found[enterprise.id] = by_code[enterprise.credit_code] = enterprise
+    unsettled = {
+        entry.name for entry in entries if (known := by_code.get(entry.credit_code)) is None or known.values["name"] != entry.name
+    }
+    for enterprise in _select(session, "name", unsettled, claims):
+        found.setdefault(enterprise.id, enterprise)
     _load_contacts(session, found, claims)
     return Slice(found[number] for number in sorted(found))
 
 
+def _select(session: Session, column: str, wanted: Iterable[str], claims: Claimed) -> Iterator[Enterprise]:
+    table = tables.Enterprise.__table__
+    columns = (table.c.id, table.c.credit_code, *(table.c[name] for name in ENTERPRISE_VALUES))
+    for chosen in _parts(wanted):
+        for number, code, *values in session.execute(select(*columns).where(table.c[column].in_(chosen))):
+            yield Enterprise(number, code, dict(zip(ENTERPRISE_VALUES, values, strict=True)), claimed=claims.enterprises.get(number))
+
+
 def _load_contacts(session: Session, found: dict[int, Enterprise], claims: Claimed) -> None:
     table = tables.Contact.__table__
-    columns = (table.c.enterprise_id, table.c.id, *(table.c[name] for name in CONTACT_VALUES), table.c.revision, table.c.erased_at)
+    columns = (table.c.enterprise_id, table.c.id, *(table.c[name] for name in CONTACT_VALUES), table.c.revision, table.c.erased_at.is_not(None))
     for chosen in _parts(found):
         statement = select(*columns).where(table.c.enterprise_id.in_(chosen)).order_by(table.c.id)
-        for owner, number, name, phone, role, wechat, note, rank, revision, erased_at in session.execute(statement):
-            contact = Contact(number, name, phone, role, wechat, note, rank, revision, erased_at is not None, claims.contacts.get(number), (name, phone))
+        for owner, number, name, phone, role, wechat, note, rank, revision, erased in session.execute(statement):
+            contact = Contact(number, name, phone, role, wechat, note, rank, revision, erased, claims.contacts.get(number), (name, phone))
             found[owner].contacts.append(contact)
 
 
@@ -76,43 +83,34 @@ def _parts(values: Iterable[Any]) -> Iterable[list[Any]]:
 
 def store(session: Session, part: Slice, *, now: datetime) -> None:
     """Write the enterprises and contacts of a slice that are new or changed."""
-    added = [enterprise for enterprise in part.enterprises if enterprise.new]
-    for enterprise, number in zip(added, _numbers(session, tables.Enterprise, len(added)), strict=True):
-        enterprise.id = number
     altered = [enterprise for enterprise in part.enterprises if enterprise.changed and not enterprise.new]
-    stamp = {"updated_at": now}
     update_rows(
         session,
         tables.Enterprise,
-        [{"id": enterprise.id, "credit_code": enterprise.credit_code, **enterprise.values, **stamp} for enterprise in altered],
+        [{"id": enterprise.id, "credit_code": enterprise.credit_code, **enterprise.values, "updated_at": now} for enterprise in altered],
         keys=["id"],
         sets=["credit_code", *ENTERPRISE_VALUES, "updated_at"],
     )
-    stamp["created_at"] = now
-    insert_rows(
-        session,
-        tables.Enterprise,
-        [{"id": enterprise.id, "credit_code": enterprise.credit_code, **enterprise.values, **stamp} for enterprise in added],
-    )
+    added = [enterprise for enterprise in part.enterprises if enterprise.new]
+    for enterprise, number in zip(added, _numbers(session, tables.Enterprise, len(added)), strict=True):
+        enterprise.id = number
+    columns = ("id", "credit_code", *ENTERPRISE_VALUES)
+    _insert(session, tables.Enterprise, columns, [(enterprise.id, enterprise.credit_code, *enterprise.values.values()) for enterprise in added], now)
     _store_contacts(session, part, now)
 
 
 def _store_contacts(session: Session, part: Slice, now: datetime) -> None:
-    rows = [(enterprise.id, contact) for enterprise in part.enterprises for contact in enterprise.contacts if contact.changed or contact.before is None]
-    altered = [(owner, contact) for owner, contact in rows if contact.before is not None]
+    altered = [(enterprise.id, contact) for enterprise in part.enterprises for contact in enterprise.contacts if contact.changed and contact.before]
     while altered:
         ready, altered = _without_collisions(altered)
-        update_rows(
-            session,
-            tables.Contact,
-            [_row(owner, contact) | {"updated_at": now} for owner, contact in ready],
-            keys=["id"],
-            sets=[*CONTACT_VALUES, "revision", "updated_at"],
-        )
-    added = [(owner, contact) for owner, contact in rows if contact.before is None]
+        sets = (*CONTACT_VALUES, "revision", "updated_at")
+        rows = [{"id": contact.id, **dict(zip(sets, (*contact.values(), contact.revision, now), strict=True))} for _owner, contact in ready]
+        update_rows(session, tables.Contact, rows, keys=["id"], sets=sets)
+    added = [(enterprise.id, contact) for enterprise in part.enterprises for contact in enterprise.contacts if contact.before is None]
     for (_owner, contact), number in zip(added, _numbers(session, tables.Contact, len(added)), strict=True):
         contact.id = number
-    insert_rows(session, tables.Contact, [_row(owner, contact) | {"created_at": now, "updated_at": now} for owner, contact in added])
+    columns = ("id", "enterprise_id", *CONTACT_VALUES, "revision")
+    _insert(session, tables.Contact, columns, [(contact.id, owner, *contact.values(), contact.revision) for owner, contact in added], now)
 
 
 def _without_collisions(rows: list[tuple[int, Contact]]) -> tuple[list[tuple[int, Contact]], list[tuple[int, Contact]]]:
@@ -125,8 +123,19 @@ def _without_collisions(rows: list[tuple[int, Contact]]) -> tuple[list[tuple[int
     return [(owner, contact) for owner, contact in rows if contact.id not in held], waiting
 
 
-def _row(owner: int, contact: Contact) -> dict[str, Any]:
-    return {"id": contact.id, "enterprise_id": owner, **{name: getattr(contact, name) for name in CONTACT_VALUES}, "revision": contact.revision}
+def _insert(session: Session, table: type[tables.Base], columns: Sequence[str], rows: Sequence[tuple[Any, ...]], now: datetime) -> None:
+    """Insert rows made now, straight through the driver: half the time of the import would go into binding parameters one by one."""
+    if not rows:
+        return
+    target = f"insert into {table.__tablename__} ({', '.join(columns)}, created_at, updated_at)"
+    connection = session.connection()
+    if connection.dialect.name == "sqlite":
+        stamp = microseconds(now)
+        connection.exec_driver_sql(f"{target} values ({', '.join('?' for _ in columns)}, {stamp}, {stamp})", list(rows))
+        return
+    casts = ", ".join(f"cast(:{name} as {PG_ARRAY.get(name, 'text')}[])" for name in columns)
+    values = dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True))
+    connection.execute(text(f"{target} select *, :now, :now from unnest({casts})"), {**values, "now": now})
 
 
 def _numbers(session: Session, table: type[tables.Base], count: int) -> Sequence[int]:
