@@ -149,7 +149,7 @@ def load(home: str | Path | None = None, **options: Any) -> Settings:
 
     Raises SettingsFileBroken and SettingWrong, each with the place to mend.
     """
-    folder = Path(home or os.environ.get(PREFIX + "HOME") or ".").resolve()
+    folder = home_of(home)
     origins: dict[str, str] = {}
     values: dict[str, Any] = {}
     for origin, layer in (
@@ -168,6 +168,11 @@ def load(home: str | Path | None = None, **options: Any) -> Settings:
         why = "no such setting" if first["type"] == "extra_forbidden" else first["msg"]
         raise SettingWrong(key=key, why=why, origin=origins.get(str(first["loc"][0]), "the defaults")) from error
     return _checked(_with_defaults_of_mode(plain))
+
+
+def home_of(home: str | Path | None = None) -> Path:
+    """Return the office's folder: the one that is given, else `OUTREACH_HOME`, else the current one."""
+    return Path(home or os.environ.get(PREFIX + "HOME") or ".").resolve()
 
 
 def staff_from_environment() -> tuple[str | None, Path | None]:

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Select, and_, case, func, insert, literal,
 from sqlalchemy.orm import Session
 
 from outreach.campaigns import approving, directory
-from outreach.database import tables
+from outreach.database import bulk, tables
 from outreach.database.tables import Address, Campaign, CampaignStep, Delivery, Recipient, RecipientContact
 from outreach.database.types import Moment
 from outreach.errors import Refused
@@ -85,6 +85,7 @@ def queue_first_step(session: Session, campaign: Campaign, *, due_at: datetime) 
     statement = delivery_rows(campaign, step, occurrence=1, due_at=due_at).where(RecipientContact.rank == 0)
     statement = statement.order_by(*([Recipient.town] if by_town else []), Recipient.id)
     write_deliveries(session, statement)
+    bulk.take_stock(session, Delivery)
 
 
 def delivery_rows(campaign: Campaign, step: CampaignStep, *, occurrence: int, due_at: datetime) -> Select[Any]:

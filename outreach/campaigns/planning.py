@@ -15,7 +15,7 @@ from outreach.campaigns.definition import Definition
 from outreach.campaigns.drafts import Draft
 from outreach.campaigns.selection import Chosen
 from outreach.database import bulk
-from outreach.database.tables import Address, Campaign, CampaignStep, Contact, Recipient, RecipientContact, RecipientEnterprise
+from outreach.database.tables import Address, Campaign, CampaignStep, Contact, Enterprise, Recipient, RecipientContact, RecipientEnterprise
 from outreach.errors import BadInput, Refused
 from outreach.outbox import senders, texts
 from outreach.rendering import characters, checks, segments, templates
@@ -76,6 +76,7 @@ def plan(
     _forget_earlier_plan(session, definition.name)
     campaign = _store_campaign(session, draft, path=path, planned_by=planned_by, now=now)
     _store_recipients(session, campaign, draft, progress)
+    bulk.take_stock(session, Enterprise, Contact, Address, Recipient, RecipientContact, RecipientEnterprise)
     samples = figures.samples_of(session, campaign)
     _require_sendable(draft, samples)
     campaign.digest = digests.digest(session, campaign)

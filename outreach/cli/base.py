@@ -16,7 +16,7 @@ from outreach.database.engine import Database
 from outreach.errors import NotSignedIn
 from outreach.i18n import gettext as _
 from outreach.settings import Settings
-from outreach.staff import accounts, audit
+from outreach.staff import accounts, audit, roles
 from outreach.staff.accounts import Account
 
 FORMATS = ("table", "json", "csv", "xlsx")
@@ -67,7 +67,7 @@ class Office:
             name, password = _credentials(name, file)
             with self.database.write() as session:
                 self._account = accounts.sign_in(session, account=name, password=password)
-        accounts.require(self._account, role)
+        roles.require(self._account, role)
         return self._account
 
     def record(self, session: Any, act: str, subject: str = "", **detail: Any) -> None:

@@ -71,6 +71,17 @@ def lock_rows(session: Session, table: type[Any], ids: Collection[int]) -> None:
         session.execute(text(statement), {"ids": sorted(set(ids))})
 
 
+def take_stock(session: Session, *changed: type[Any]) -> None:
+    """Bring the planner's statistics up to date after a great change.
+
+    Without it PostgreSQL plans the first claims for empty tables: 400 ms a slice instead of 2 (measured).
+    """
+    if session.get_bind().dialect.name == "sqlite":
+        session.execute(text("pragma analysis_limit = 1000"))
+    for table in changed:
+        session.execute(text(f"analyze {table.__tablename__}"))
+
+
 def new_ids(session: Session, table: type[Any], how_many: int) -> list[int]:
     """Take the next ids of a table, so that rows which name each other can be inserted in one go each."""
     name = table.__tablename__

@@ -1,0 +1,143 @@
+"""What `outreach check` looks at: database, templates, accounts, senders, servers; each with its cure."""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from sqlalchemy import func, select
+
+from outreach import i18n
+from outreach.channels import directory, loopback
+from outreach.cli.base import Office
+from outreach.cli.processes import HEALTH_OF_SANDBOX, HEALTH_OF_WEB
+from outreach.database import schema, tables
+from outreach.errors import OutreachError
+from outreach.i18n import gettext as _
+from outreach.rendering import checks as rules
+from outreach.rendering import templates
+from outreach.staff import accounts
+from outreach.worker import duty
+
+
+class Check(NamedTuple):
+    """One thing that was looked at: ok, warn or fail; what was seen; what to do."""
+
+    name: str
+    state: str
+    detail: str
+    cure: str = ""
+
+
+def checks(office: Office) -> list[Check]:
+    """Look at everything; one thing that fails does not hide the next."""
+    found: list[Check] = []
+    parts: tuple[tuple[str, Callable[[Office], Iterator[Check]]], ...] = (
+        (_("settings"), _settings),
+        (_("database"), _database),
+        (_("staff"), _staff),
+        (_("templates"), _templates),
+        (_("senders"), _senders),
+        (_("servers"), _servers),
+    )
+    for name, part in parts:
+        try:
+            found += part(office)
+        except OutreachError as error:
+            found.append(Check(name, "fail", i18n.say(error)))
+    return found
+
+
+def _settings(office: Office) -> Iterator[Check]:
+    chosen = office.settings
+    mode = _("rehearsal: nothing is really sent") if chosen.rehearsal else _("production")
+    yield Check(_("settings"), "ok", f"{chosen.home / 'outreach.toml'} ({mode})")
+    directory.require_mode(chosen)
+    if not chosen.rehearsal and not chosen.office_key:
+        yield Check(_("settings"), "fail", _("there is no office_key"), "outreach init")
+    if not chosen.rehearsal and chosen.public_url.startswith("http://127."):
+        yield Check(
+            _("settings"), "fail", _("public_url is this machine; no provider can send receipts to it"), _("set public_url to the office's https address")
+        )
+
+
+def _database(office: Office) -> Iterator[Check]:
+    opened = office.database
+    with opened.read() as session:
+        enterprises = session.execute(select(func.count()).select_from(tables.Enterprise)).scalar_one()
+        contacts = session.execute(select(func.count()).select_from(tables.Contact)).scalar_one()
+    where = "PostgreSQL" if opened.is_postgresql else "SQLite"
+    yield Check(
+        _("database"),
+        "ok",
+        _("{where}, revision {revision}; enterprises {enterprises:,}, contacts {contacts:,}").format(
+            where=where, revision=schema.head(), enterprises=enterprises, contacts=contacts
+        ),
+    )
+
+
+def _staff(office: Office) -> Iterator[Check]:
+    with office.database.read() as session:
+        known = accounts.listing(session)
+    if len(known) < 2:
+        yield Check(
+            _("staff"),
+            "warn",
+            _("{count} accounts; a plan needs a second one to approve it").format(count=len(known)),
+            "outreach staff add ACCOUNT --role approver",
+        )
+    else:
+        yield Check(_("staff"), "ok", _("{count} accounts").format(count=len(known)))
+
+
+def _templates(office: Office) -> Iterator[Check]:
+    chosen = office.settings
+    links = all(sender.links == "allowed" for sender in chosen.sender)
+    names = [stored.name for stored in templates.names(chosen.template_folders)]
+    good = 0
+    for name in names:
+        problems = rules.problems(
+            templates.load(name, chosen.template_folders),
+            signature=chosen.sms_signature,
+            links_allowed=links,
+            production=not chosen.rehearsal,
+            samples=[],
+            campaign=False,
+        )
+        for problem in problems:
+            yield Check(_("template {name}").format(name=name), "fail" if problem.refuses else "warn", rules.words(problem))
+        good += not problems
+    yield Check(_("templates"), "ok", _("{good} of {all} without a remark").format(good=good, all=len(names)))
+
+
+def _senders(office: Office) -> Iterator[Check]:
+    with office.database.read() as session:
+        halted = session.execute(select(tables.Sender.name, tables.Sender.paused_reason).where(tables.Sender.paused_at.is_not(None))).all()
+    for row in halted:
+        yield Check(
+            _("sender {name}").format(name=row.name),
+            "fail",
+            _("halted: {reason}").format(reason=row.paused_reason),
+            _("mend the account, then: outreach campaign resume NAME"),
+        )
+    for sender in office.settings.sender:
+        named = sender.from_ or sender.messaging_service or office.settings.rehearsal
+        cure = "" if named else _("set from or messaging_service of this sender")
+        yield Check(
+            _("sender {name}").format(name=sender.name), "ok" if named else "fail", f"{sender.channel}/{sender.provider} {' '.join(sender.prefixes)}", cure
+        )
+
+
+def _servers(office: Office) -> Iterator[Check]:
+    chosen = office.settings
+    wanted = [(_("web"), chosen.public_url, HEALTH_OF_WEB, "outreach serve")]
+    if chosen.rehearsal:
+        wanted.append((_("sandbox"), chosen.sandbox_url, HEALTH_OF_SANDBOX, "outreach sandbox"))
+    for name, url, path, cure in wanted:
+        if loopback.answers(url, path):
+            yield Check(name, "ok", url)
+        elif chosen.rehearsal:
+            yield Check(name, "ok", _("{url} does not answer yet; launch starts it").format(url=url))
+        else:
+            yield Check(name, "fail", _("{url} does not answer").format(url=url), cure)
+    with office.database.read() as session:
+        alive = duty.lives(session, now=office.now())
+    yield Check(_("worker"), "ok", _("lives") if alive else _("none lives; launch works by itself"))

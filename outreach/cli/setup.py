@@ -1,0 +1,163 @@
+"""Set up an office, name what is wrong with it, and bring its database to a new release."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+import tomlkit
+
+from outreach import settings, tokens
+from outreach.cli import health
+from outreach.cli.base import Command, Office, option, pass_office, read_password
+from outreach.cli.output import answer
+from outreach.database import schema
+from outreach.database.engine import Database
+from outreach.errors import OutreachError
+from outreach.i18n import gettext as _
+from outreach.staff import accounts
+
+
+class NotGood(OutreachError):
+    """{count} checks failed; each names its cure above."""
+
+
+@click.command("init", cls=Command)
+@option("--office", "office_name", help="Full name of the office.")
+@option("--place", help="The city or county.")
+@option("--signature", help="Signature of texts, without brackets.")
+@option("--hotline", help="Number to ring for questions.")
+@option("--wechat", help="Name of the office's WeChat account.")
+@option("--account", help="First staff account, an administrator.")
+@option("--yes", is_flag=True, help="Ask nothing.")
+@pass_office
+def init(
+    office: Office, office_name: str | None, place: str | None, signature: str | None, hotline: str | None, wechat: str | None, account: str | None, yes: bool
+) -> None:
+    """Ask a few things, write the settings file and make the database."""
+    home = _home(office)
+    home.mkdir(parents=True, exist_ok=True)
+    path = home / "outreach.toml"
+    given = {"office_name": office_name, "office_place": place, "sms_signature": signature, "hotline": hotline, "wechat_name": wechat}
+    if not path.exists():
+        path.write_text(_document(_asked(given, ask=not yes)), "utf-8")
+    elif any(given.values()):
+        path.write_text(_changed(path, given), "utf-8")
+    _make_key(home)
+    database = Database(office.settings.database_url)
+    schema.upgrade(database)
+    if account:
+        _add_first(office, database, account)
+    chosen = office.settings
+    lines = [
+        _("Saved: {office}, signature {signature}, account {account}, hotline {hotline} ({path}).").format(
+            office=chosen.office_name, signature=f"【{chosen.sms_signature}】", account=chosen.wechat_name, hotline=chosen.hotline, path=path
+        ),
+        _("Mode: rehearsal, nothing is really sent.") if chosen.rehearsal else _("Mode: production."),
+    ]
+    document = {"home": str(home), "settings": str(path), "mode": chosen.mode, "office_name": chosen.office_name, "sms_signature": chosen.sms_signature}
+    answer(office, document, lines, next_step="outreach check")
+
+
+def _home(office: Office) -> Path:
+    return settings.home_of(office.options.get("home"))
+
+
+def _asked(given: dict[str, str | None], *, ask: bool) -> dict[str, str]:
+    questions = {
+        "office_name": (_("Full name of the office"), "示例市人力资源和社会保障局"),
+        "office_place": (_("City or county"), "示例市"),
+        "sms_signature": (_("Signature of texts, without brackets"), "示例人社"),
+        "hotline": (_("Hotline"), "12333"),
+        "wechat_name": (_("Name of the WeChat account"), "示例人社"),
+    }
+    chosen: dict[str, str] = {}
+    for key, (question, default) in questions.items():
+        chosen[key] = given[key] or (click.prompt(question, default=default, err=True) if ask else default)
+    return chosen
+
+
+def _document(chosen: dict[str, str]) -> str:
+    document = tomlkit.document()
+    document.add(tomlkit.comment(_("The settings of this office. Each can also be given as OUTREACH_<KEY>.")))
+    document.add("mode", _commented("rehearsal", _("rehearsal: the sandbox, nothing is really sent; or production")))
+    document.add("lang", _commented("zh", _("what staff read: zh or en")))
+    comments = {
+        "office_name": _("full name, as in letters"),
+        "office_place": _("as in “无欠薪” of which place"),
+        "sms_signature": _("2 to 16 characters, registered with the operators"),
+        "hotline": _("whom to ring for questions"),
+        "wechat_name": _("the account that people are to follow"),
+    }
+    for key, comment in comments.items():
+        document.add(key, _commented(chosen[key], comment))
+    document.add(tomlkit.nl())
+    for line in (
+        'database_url = "postgresql+psycopg://outreach@/outreach"',
+        'broker_url = "redis://127.0.0.1:6379/0"',
+        'public_url = "https://…"',
+        'twilio_account_sid = "AC…"',
+        "[[sender]]",
+        'name = "sms"',
+        'from = "+86…"',
+        "per_second = 20",
+    ):
+        document.add(tomlkit.comment(line))
+    document.add(tomlkit.comment(_("secrets stand in secrets/<key>, such as secrets/twilio_auth_token")))
+    return tomlkit.dumps(document)
+
+
+def _changed(path: Path, given: dict[str, str | None]) -> str:
+    document = tomlkit.parse(path.read_text("utf-8"))
+    for key, value in given.items():
+        if value:
+            document[key] = value
+    return tomlkit.dumps(document)
+
+
+def _commented(value: str, comment: str) -> Any:
+    item = tomlkit.item(value)
+    item.comment(comment)
+    return item
+
+
+def _make_key(home: Path) -> None:
+    """Make the office's key once; whoever has it can make links, so nobody else may read it."""
+    folder = home / "secrets"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    file = folder / "office_key"
+    if not file.exists():
+        file.touch(mode=0o600)
+        file.write_text(tokens.office_key() + "\n", "utf-8")
+
+
+def _add_first(office: Office, database: Database, account: str) -> None:
+    with database.write() as session:
+        if not accounts.first(session):
+            return
+        file = office.options.get("password_file")
+        password = read_password(file) if file else click.prompt(_("Password"), hide_input=True, confirmation_prompt=True, err=True)
+        accounts.add(session, account=account, role="administrator", password=password, now=office.now())
+        office.record(session, "staff.add", account, role="administrator")
+
+
+@click.command("check", cls=Command)
+@pass_office
+def check(office: Office) -> None:
+    """Name every problem of this office, and its cure."""
+    found = health.checks(office)
+    failed = [item for item in found if item.state == "fail"]
+    marks = {"ok": "✓", "warn": "!", "fail": "✗"}
+    lines = [f"{marks[item.state]} {item.name}: {item.detail}" + (f" → {item.cure}" if item.cure else "") for item in found]
+    document = {"ok": not failed, "checks": [item._asdict() for item in found]}
+    answer(office, document, lines, next_step="" if failed else _("outreach contacts import FILE"))
+    if failed:
+        raise NotGood(count=len(failed))
+
+
+@click.command("upgrade", cls=Command)
+@pass_office
+def upgrade(office: Office) -> None:
+    """Bring the database to the tables of this release."""
+    database = Database(office.settings.database_url)
+    schema.upgrade(database)
+    answer(office, {"revision": schema.head()}, [_("The database stands at revision {revision}.").format(revision=schema.head())], next_step="outreach check")
