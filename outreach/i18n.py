@@ -13,6 +13,8 @@ from outreach.errors import OutreachError
 DOMAIN = "outreach"
 FOLDER = Path(__file__).parent / "locale"
 LOCALES = {"zh": "zh_CN", "en": "en"}
+WORDS = ("what", "why", "verb", "state", "mode", "origin")
+"""The data of an error that are words of ours or of the system, where they are in the catalogue; all else is what people wrote."""
 _chosen: dict[str, _gettext.NullTranslations] = {}
 
 
@@ -38,7 +40,8 @@ def gettext(message: str) -> str:
 
 def say(error: OutreachError) -> str:
     """Put an error into one line of the chosen language, with its data filled in."""
-    return gettext(error.message_id()).format(**error.data)
+    words = {key: gettext(value) for key, value in error.data.items() if key in WORDS and isinstance(value, str)}
+    return gettext(error.message_id()).format(**error.data | words)
 
 
 def _tell_libraries(lang: str) -> None:

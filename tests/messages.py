@@ -1,11 +1,14 @@
 """Find every message id in the source, and keep the Chinese catalogue in step: `make messages`; `--check` only looks.
 
-A message id is a literal in `_()`, the docstring of an error class, and, on the command line, the docstring of a command and the help
-of an option; what click says by itself is among them. Translations are kept, and those of messages that nobody says any more go.
-`incomplete` says what a complete catalogue may not be: a message without Chinese, or with other {fields} than its English.
+A message id is a literal in `_()`, the docstring of an error class and the words it is raised with (`what="…"`), and, on the command
+line, the docstring of a command and the help of an option; what click and the system say by themselves is among them. Translations are
+kept, and those of messages that nobody says any more go. `incomplete` says what a complete catalogue may not be: a message without
+Chinese, or with other {fields} than its English.
 """
 
 import ast
+import errno
+import os
 import re
 import sys
 from collections import defaultdict
@@ -19,6 +22,8 @@ import click
 from babel.messages.catalog import Catalog
 from babel.messages.mofile import read_mo, write_mo
 from babel.messages.pofile import read_po, write_po
+
+from outreach.i18n import WORDS
 
 ROOT = Path(__file__).parent.parent
 PO = ROOT / "outreach" / "locale" / "zh_CN" / "LC_MESSAGES" / "outreach.po"
@@ -36,6 +41,8 @@ msgstr ""
 FIELD = re.compile(r"{(\w*)[^{}]*}|%\((\w+)\)")
 CLICK = ("_termui_impl", "core", "decorators", "exceptions", "formatting", "parser", "termui", "types")
 """Click's modules that speak to users; its others speak to programmers and to shells."""
+TROUBLE = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOSPC, errno.EROFS, errno.EADDRINUSE)
+"""What the system says of a file or a port, in `why`."""
 RELAYS = ("outreach/i18n.py", "outreach/cli/base.py")
 """Where ids are translated that stand elsewhere."""
 
@@ -57,9 +64,10 @@ def wanted(root: Path = ROOT / "outreach") -> dict[Id, list[str]]:
     return dict(found)
 
 
-def of_click() -> dict[Id, list[str]]:
-    """Return what click says by itself, with the module that says it."""
-    found: dict[Id, list[str]] = {"required": ["click/core.py"]}  # translated out of a variable
+def of_others() -> dict[Id, list[str]]:
+    """Return what click and the system say by themselves, with who says it."""
+    found: dict[Id, list[str]] = {os.strerror(number): ["os"] for number in TROUBLE}
+    found["required"] = ["click/core.py"]  # translated out of a variable
     for name in CLICK:
         for node in ast.walk(ast.parse(Path(click.__file__).with_name(f"{name}.py").read_text("utf-8"))):
             match node:
@@ -72,7 +80,7 @@ def of_click() -> dict[Id, list[str]]:
 
 def spoken() -> dict[Id, list[str]]:
     """Return every message id that somebody may read."""
-    return {**of_click(), **wanted()}
+    return {**of_others(), **wanted()}
 
 
 def unwritten(root: Path = ROOT / "outreach") -> list[str]:
@@ -88,10 +96,10 @@ def unwritten(root: Path = ROOT / "outreach") -> list[str]:
 
 def incomplete(catalogue: Catalog, messages: Iterable[Id]) -> list[str]:
     """Return the messages that the catalogue does not hold, or holds with other fields, or that nobody says any more."""
-    wanted, said = list(messages), {message.id: message.string for message in catalogue if message.id}
-    missing = [f"no Chinese: {_shown(id)}" for id in wanted if not any(_parts(said.get(id)))]
-    odd = [f"other fields: {_shown(id)}" for id, chinese in said.items() if any(_parts(chinese)) and _fields(id) != _fields(chinese)]
-    unused = [f"nobody says it: {_shown(id)}" for id in said if id not in wanted]
+    needed, said = list(messages), {message.id: message.string for message in catalogue if message.id}
+    missing = [f"no Chinese: {_shown(id)}" for id in needed if not any(_parts(said.get(id)))]
+    odd = [f"other fields: {_shown(id)}" for id, chinese in said.items() if any(_parts(chinese)) and not _fits(id, chinese)]
+    unused = [f"nobody says it: {_shown(id)}" for id in said if id not in needed]
     return missing + odd + unused
 
 
@@ -112,12 +120,17 @@ def refreshed(old: Catalog, messages: dict[Id, list[str]]) -> Catalog:
     return new
 
 
-def write(catalogue: Catalog, path: Path = PO) -> None:
-    """Write the .po, without line numbers so that its history shows words only, and compile the .mo."""
+def written(catalogue: Catalog) -> bytes:
+    """Return the text of a .po, without line numbers so that its history shows words only."""
     text = BytesIO()
     write_po(text, catalogue, width=0, omit_header=True, include_lineno=False)
+    return HEADER.encode() + text.getvalue()
+
+
+def write(catalogue: Catalog, path: Path = PO) -> None:
+    """Write the .po, and compile the .mo from it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(HEADER.encode() + text.getvalue())
+    path.write_bytes(written(catalogue))
     with path.with_suffix(".mo").open("wb") as file:
         write_mo(file, read(path))
 
@@ -147,6 +160,9 @@ def _messages(node: ast.AST, errors: set[str], *, command_line: bool) -> Iterato
             yield text
         case ast.ClassDef(name=name) if name in errors:
             yield _one_line(ast.get_docstring(node) or "")
+        case ast.Call(func=ast.Name(id=name), keywords=keywords) if name in errors:
+            values = (word.value for word in keywords if word.arg in WORDS)
+            yield from (value.value for value in values if isinstance(value, ast.Constant) and isinstance(value.value, str))
         case ast.Call(keywords=keywords) if command_line:
             values = (word.value for word in keywords if word.arg == "help")
             yield from (value.value for value in values if isinstance(value, ast.Constant) and isinstance(value.value, str))
@@ -180,6 +196,11 @@ def _words(catalogue: Catalog) -> dict[tuple[str, ...], list[str]]:
 
 def _shown(id: Id) -> str:
     return " / ".join(_parts(id))
+
+
+def _fits(id: Id, chinese: Id | Iterable[str]) -> bool:
+    """Whether the Chinese fills in the fields of its English; of the singular or of the plural, for Chinese has one form for both."""
+    return any(_fields(part) == _fields(chinese) for part in _parts(id))
 
 
 def _fields(text: Id | Iterable[str]) -> set[str]:
