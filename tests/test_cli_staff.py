@@ -1,6 +1,10 @@
 """The accounts of the staff at the command line: who may make, change and close them, and what is asked of whom."""
 
 import json
+import os
+import pty
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,3 +141,21 @@ def test_each_act_is_in_the_audit_log_without_phones_and_passwords(desk: Desk, b
     ]
     assert [entry.actor.startswith("os:") for entry in reversed(entries)] == [True, False, False, False]
     assert "138" not in str([entry.detail for entry in entries]) and GOOD not in str(entries)
+
+
+def test_at_a_terminal_a_new_password_is_asked_for_twice(desk: Desk) -> None:
+    keyboard, terminal = pty.openpty()
+    command = [sys.executable, "-m", "outreach", "--home", str(desk.folder), "staff", "add", "boss", "--role", "administrator"]
+    process = subprocess.Popen(command, stdin=terminal, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+    assert process.stdout is not None and process.stderr is not None
+    with process.stdout, process.stderr:
+        for question in (b"New password of boss: ", b"Repeat for confirmation: "):
+            asked = b""
+            while not asked.endswith(question):
+                asked += process.stderr.read(1) or pytest.fail(f"said instead: {asked.decode()}")
+            os.write(keyboard, GOOD.encode() + b"\n")
+        assert b"boss is there" in process.stdout.read()
+    assert process.wait() == 0
+    os.close(keyboard)
+    os.close(terminal)
+    assert desk.run("--as", "boss", "--password-file", desk.secret("boss"), "staff", "list") == 0

@@ -97,10 +97,12 @@ def list_(office: Office) -> None:
         Column("phone", _("Phone")),
         Column("disabled_at", _("Disabled at")),
     )
+    word = str if office.format == "json" else roles.label
     rows = [
-        {"account": one.account, "role": one.role, "town": one.town, "phone": _masked(one.phone), "disabled_at": clock.wire(one.disabled_at)} for one in known
+        {"account": one.account, "role": word(one.role), "town": one.town, "phone": _masked(one.phone), "disabled_at": one.disabled_at}
+        for one in known
     ]
-    show(office, Table("staff", columns, rows))
+    show(office, Table("staff", columns, rows), next_step="outreach staff add ACCOUNT --role operator")
 
 
 @staff.command("password", cls=Setting)
