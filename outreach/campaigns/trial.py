@@ -1,0 +1,85 @@
+"""A text to oneself: one message of a plan, to look at on a real phone; it counts in no statement."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from outreach import tokens
+from outreach.campaigns import directory
+from outreach.contacts import cleaning
+from outreach.database import bulk, tables
+from outreach.database.tables import Address, CampaignStep, Delivery, MessageText, Recipient
+from outreach.errors import BadInput, NotFound
+from outreach.outbox import senders, texts
+from outreach.rendering import segments
+from outreach.settings import Settings
+
+
+class StepMissing(NotFound):
+    """Campaign {name} has no step {step}."""
+
+
+class NoPhone(BadInput):
+    """{value} is no mobile number to send to; give --to 13800138000, or a phone to the account with: outreach staff add"""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A test message that is queued."""
+
+    delivery: int
+    document: dict[str, Any]
+
+
+def queue(session: Session, name: str, *, to: str, step: int, settings: Settings, now: datetime) -> Trial:
+    """Queue one test message with the first included recipient's merge fields. Raises StepMissing and NoPhone."""
+    campaign = directory.named(session, name)
+    wanted = select(CampaignStep).where(CampaignStep.campaign_id == campaign.id, CampaignStep.number == step)
+    found = session.execute(wanted).scalar_one_or_none()
+    if found is None:
+        raise StepMissing(name=name, step=step)
+    phone = _phone(to)
+    sender = senders.serving([item for item in settings.sender if item.channel == found.channel], phone)
+    if sender is None:
+        raise NoPhone(value=tokens.mask(phone))
+    first = select(Recipient.fields).where(Recipient.campaign_id == campaign.id, Recipient.exclusion.is_(None)).order_by(Recipient.id).limit(1)
+    fields = {**campaign.fields, **(session.scalar(first) or {})}
+    digest = session.execute(select(MessageText.digest).where(MessageText.id == found.text_id)).scalar_one()
+    body = texts.body(session, digest, fields)
+    measured = segments.measure(body)
+    delivery = Delivery(
+        purpose=f"test:{tokens.serial()}",
+        step=step,
+        channel=found.channel,
+        sender_id=senders.store(session, settings)[sender.name],
+        address_id=_address(session, found.channel, phone),
+        text_id=found.text_id,
+        fields=fields,
+        state="queued",
+        segments=measured.segments,
+        due_at=now,
+    )
+    session.add(delivery)
+    session.flush()
+    return Trial(delivery.id, {"to": tokens.mask(phone), "body": body, "units": measured.units, "segments": measured.segments})
+
+
+def _phone(value: str) -> str:
+    try:
+        return cleaning.phone(value)
+    except BadInput as error:
+        raise NoPhone(value=value or "-") from error
+
+
+def _address(session: Session, channel: str, value: str) -> int:
+    bulk.insert_rows(session, tables.Address, [{"channel": channel, "value": value}], ignore_conflicts=True)
+    return session.execute(select(Address.id).where(Address.channel == channel, Address.value == value)).scalar_one()
+
+
+def outcome(session: Session, delivery: int) -> dict[str, Any]:
+    """Return what became of a test message: its state and error code."""
+    row = session.execute(select(Delivery.state, Delivery.error_code).where(Delivery.id == delivery)).one()
+    return {"state": row.state, "error": row.error_code}
