@@ -117,7 +117,7 @@ def test_a_mistake_is_told_in_one_line(desk: Desk, boss: tuple[str, ...]) -> Non
     assert desk.run(*boss, "staff", "add", "li", "--role", "viewer", "--password-file", str(desk.folder / "none")) == 1
     assert desk.err == f"error: The password file {desk.folder / 'none'} cannot be read as text.\n"
     assert desk.run(*boss, "staff", "add", "li", "--role", "viewer", "--phone", "12", "--password-file", desk.secret("li")) == 1
-    assert "12 is not the number of a mobile" in desk.err
+    assert "12 is not a mobile number" in desk.err
     assert desk.run(*boss, "staff", "add", "li", "--role", "king") == 2
     assert desk.run(*boss, "staff", "disable", "nobody") == 1
     assert desk.run(*boss, "staff", "disable", "boss") == 1

@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import insert
 
 from outreach import cli
-from outreach.cli.templates import ContactUnknown, of_contact
+from outreach.cli.templates import of_contact
+from outreach.contacts.directory import ContactMissing
 from outreach.database.engine import Database
 from outreach.database.tables import Contact, Enterprise
 
@@ -113,7 +114,7 @@ def test_a_contact_speaks_for_all_the_enterprises_of_his_phone(database: Databas
         fields, phone = of_contact(session, 2)
         assert (fields["enterprises"], fields["enterprise_count"], phone) == (["乙厂", "甲厂"], 2, "+8613800138000")
         assert of_contact(session, 3)[0]["enterprises"] == ["丙厂"]
-        with pytest.raises(ContactUnknown):
+        with pytest.raises(ContactMissing):
             of_contact(session, 9)
 
 

@@ -10,6 +10,7 @@ from outreach import clock, tokens
 from outreach.cli.base import Command, Office, group, option, pass_office, read_password
 from outreach.cli.output import answer, note, show
 from outreach.contacts import cleaning
+from outreach.contacts.directory import PhoneWrong
 from outreach.database.tables import ROLES
 from outreach.errors import BadInput, NotSignedIn, Refused
 from outreach.i18n import gettext as _
@@ -25,10 +26,6 @@ class NewPasswordMissing(Refused):
 
 class PasswordFileUnreadable(BadInput):
     """The password file {file} cannot be read as text."""
-
-
-class PhoneUnclean(BadInput):
-    """{phone} is not the number of a mobile; write it with its country code, such as +8613800138000."""
 
 
 class Setting(Command):
@@ -153,7 +150,7 @@ def _mobile(phone: str) -> str:
     try:
         return cleaning.phone(phone)
     except cleaning.Unclean as error:
-        raise PhoneUnclean(phone=phone) from error
+        raise PhoneWrong(value=phone) from error
 
 
 def _masked(phone: str) -> str:

@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 from outreach.campaigns import drafts
 from outreach.cli.base import Office, group, option, pass_office
 from outreach.cli.output import answer, note, show
+from outreach.contacts.directory import ContactMissing
 from outreach.database.tables import Contact, Enterprise
-from outreach.errors import NotFound
 from outreach.i18n import gettext as _
 from outreach.i18n import say
 from outreach.outbox import senders
@@ -47,10 +47,6 @@ UNUSUAL: Mapping[str, Any] = {
 """One whose text is as long as texts get: a principal of several enterprises with long names."""
 PHONE = "+8613800138000"
 MARKS = {"ok": "✓", "warn": "!", "fail": "✗"}
-
-
-class ContactUnknown(NotFound):
-    """There is no contact {id}; `outreach contacts list` shows the numbers of those there are."""
 
 
 @group("templates")
@@ -130,7 +126,7 @@ def of_contact(session: Session, id: int) -> tuple[dict[str, Any], str]:
         .where(Contact.erased_at.is_(None))
     ).first()
     if found is None:
-        raise ContactUnknown(what="contact", name=id, id=id)
+        raise ContactMissing(id=id)
     others = (
         select(Enterprise.name)
         .where(Enterprise.id != found.enterprise_id)
