@@ -1,0 +1,1 @@
+"""Who is written to (发送范围): an expression that selects enterprises and contacts; a saved one is a segment."""
