@@ -1,13 +1,20 @@
-"""Invented enterprises of an invented 示例市, the same for the same seed: rows for the import's benchmark and for the samples in contacts/.
+"""Invented enterprises of an invented 示例市, the same for the same seed: rows for the import's benchmark and for the sample in contacts/.
 
 No number is anybody's on purpose: phones are 1990000 or 19 and a count, codes have a made-up organisation and a true check character.
 """
 
+import csv
 import random
 from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
 from typing import NamedTuple
 
+import xlsxwriter
+
 HEADINGS = ("企业名称", "统一社会信用代码", "镇街", "村社区", "主管部门", "行业", "规模", "规上", "地址", "负责人", "职务", "手机")
+SECOND = ("联系人2", "手机2")
+SAMPLE = 200
 TOWNS = {
     "逍林镇": ("逍林社区", "新园村", "福合院村"),
     "桥头镇": ("桥头社区", "五姓村", "潭河沿村"),
@@ -24,7 +31,7 @@ TRADES = (
     ("居民服务业", "市场监管局", ("保洁服务", "家政服务")),
 )
 FIRST = "恒宏盛嘉瑞泰福德永顺祥金华光新康达安远明锦丰和正鑫"
-SECOND = "达业源隆昌兴茂信诚博宇航辉腾飞鹏龙海洋江星辰阳春"
+LAST = "达业源隆昌兴茂信诚博宇航辉腾飞鹏龙海洋江星辰阳春"
 SURNAMES = "王李张刘陈杨黄赵周吴徐孙胡朱高林何郭马罗"
 GIVEN = "伟芳娜敏静强磊军洋勇艳杰娟涛明超秀霞平刚桂英华玉兰文建国志海"
 CODE_CHARACTERS = "0123456789ABCDEFGHJKLMNPQRTUWXY"
@@ -65,7 +72,7 @@ def enterprise(number: int, dice: random.Random) -> Row:
     town = dice.choice(list(TOWNS))
     industry, department, trades = dice.choice(TRADES)
     above = dice.random() < 0.3
-    mark = dice.choice(FIRST) + dice.choice(SECOND) + dice.choice(FIRST)
+    mark = dice.choice(FIRST) + dice.choice(LAST) + dice.choice(FIRST)
     kind = dice.choice(("有限公司", "有限公司", "股份有限公司", "厂"))
     phone = f"1990000{number:04d}" if number < 10_000 else f"19{number + 100_000_000:09d}"
     return Row(
@@ -84,7 +91,42 @@ def enterprise(number: int, dice: random.Random) -> Row:
     )
 
 
+def sample() -> Iterator[tuple[str, ...]]:
+    """Yield the rows of the sample list, headings first: 200 enterprises, of which every sort that an office meets has a few.
+
+    Every 40th has no phone, every 25th shares its principal with the one before, every 20th has a second contact.
+    """
+    yield (*HEADINGS, *SECOND)
+    dice = random.Random(7)
+    before: Row | None = None
+    for number, row in enumerate(enterprises(SAMPLE), 1):
+        if number % 40 == 0:
+            row = row._replace(phone="")
+        elif number % 25 == 0 and before is not None:
+            row = row._replace(contact=before.contact, phone=before.phone)
+        second = (person(dice), f"1990000{9000 + number:04d}") if number % 20 == 1 else ("", "")
+        yield (*row, *second)
+        before = row
+
+
 def enterprises(count: int, seed: int = 2026) -> Iterator[Row]:
     """Yield `count` enterprises, one row each, phones and codes all different."""
     dice = random.Random(seed)
     return (enterprise(number, dice) for number in range(1, count + 1))
+
+
+def write_samples(folder: Path) -> None:
+    """Write the sample list as GB18030 CSV and as XLSX."""
+    rows = list(sample())
+    with (folder / "示例企业名单.csv").open("w", encoding="gb18030", newline="") as file:
+        csv.writer(file).writerows(rows)
+    with xlsxwriter.Workbook(folder / "示例企业名单.xlsx") as book:
+        book.set_properties({"title": "示例企业名单", "comments": "企业、人员、号码均为虚构", "created": datetime(2026, 1, 1)})
+        sheet = book.add_worksheet("企业名单")
+        sheet.freeze_panes(1, 0)
+        for number, row in enumerate(rows):
+            sheet.write_row(number, 0, row)
+
+
+if __name__ == "__main__":
+    write_samples(Path(__file__).parent.parent / "contacts")

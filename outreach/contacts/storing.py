@@ -4,13 +4,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select, text
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from outreach.contacts.entries import Entry
 from outreach.contacts.merging import CONTACT_VALUES, ENTERPRISE_VALUES, Claims, Contact, Enterprise, Slice
 from outreach.database import tables
-from outreach.database.bulk import update_rows
+from outreach.database.bulk import new_ids, update_rows
 from outreach.database.types import microseconds
 
 LOCK = 0x6F757472
@@ -49,13 +49,16 @@ def load(session: Session, entries: Sequence[Entry], claims: Claimed) -> Slice:
     by_code: dict[str | None, Enterprise] = {}
     for enterprise in _select(session, "credit_code", {entry.credit_code for entry in entries if entry.credit_code}, claims):
         found[enterprise.id] = by_code[enterprise.credit_code] = enterprise
-    unsettled = {
-        entry.name for entry in entries if (known := by_code.get(entry.credit_code)) is None or known.values["name"] != entry.name
-    }
+    unsettled = {entry.name for entry in entries if not _is_settled(entry, by_code.get(entry.credit_code))}
     for enterprise in _select(session, "name", unsettled, claims):
         found.setdefault(enterprise.id, enterprise)
     _load_contacts(session, found, claims)
     return Slice(found[number] for number in sorted(found))
+
+
+def _is_settled(entry: Entry, found: Enterprise | None) -> bool:
+    """Whether a row speaks of an enterprise found by its code under the name and town that it has."""
+    return found is not None and found.values["name"] == entry.name and entry.values.get("town") in (None, found.values["town"])
 
 
 def _select(session: Session, column: str, wanted: Iterable[str], claims: Claimed) -> Iterator[Enterprise]:
@@ -92,7 +95,7 @@ def store(session: Session, part: Slice, *, now: datetime) -> None:
         sets=["credit_code", *ENTERPRISE_VALUES, "updated_at"],
     )
     added = [enterprise for enterprise in part.enterprises if enterprise.new]
-    for enterprise, number in zip(added, _numbers(session, tables.Enterprise, len(added)), strict=True):
+    for enterprise, number in zip(added, new_ids(session, tables.Enterprise, len(added)), strict=True):
         enterprise.id = number
     columns = ("id", "credit_code", *ENTERPRISE_VALUES)
     _insert(session, tables.Enterprise, columns, [(enterprise.id, enterprise.credit_code, *enterprise.values.values()) for enterprise in added], now)
@@ -107,7 +110,7 @@ def _store_contacts(session: Session, part: Slice, now: datetime) -> None:
         rows = [{"id": contact.id, **dict(zip(sets, (*contact.values(), contact.revision, now), strict=True))} for _owner, contact in ready]
         update_rows(session, tables.Contact, rows, keys=["id"], sets=sets)
     added = [(enterprise.id, contact) for enterprise in part.enterprises for contact in enterprise.contacts if contact.before is None]
-    for (_owner, contact), number in zip(added, _numbers(session, tables.Contact, len(added)), strict=True):
+    for (_owner, contact), number in zip(added, new_ids(session, tables.Contact, len(added)), strict=True):
         contact.id = number
     columns = ("id", "enterprise_id", *CONTACT_VALUES, "revision")
     _insert(session, tables.Contact, columns, [(contact.id, owner, *contact.values(), contact.revision) for owner, contact in added], now)
@@ -136,15 +139,3 @@ def _insert(session: Session, table: type[tables.Base], columns: Sequence[str], 
     casts = ", ".join(f"cast(:{name} as {PG_ARRAY.get(name, 'text')}[])" for name in columns)
     values = dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True))
     connection.execute(text(f"{target} select *, :now, :now from unnest({casts})"), {**values, "now": now})
-
-
-def _numbers(session: Session, table: type[tables.Base], count: int) -> Sequence[int]:
-    """Reserve ids, so that contacts can be written with those of their enterprises without asking for each."""
-    if count == 0:
-        return []
-    name = table.__tablename__
-    if session.get_bind().dialect.name == "postgresql":
-        statement = text("select nextval(pg_get_serial_sequence(:name, 'id')) from generate_series(1, :count)")
-        return session.scalars(statement, {"name": name, "count": count}).all()
-    last = session.scalar(select(func.max(table.__table__.c.id))) or 0
-    return range(last + 1, last + 1 + count)

@@ -1,0 +1,287 @@
+"""`outreach contacts`: read the lists that departments send, look at the directory, and note who must not be written to."""
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as ProgressBar
+from sqlalchemy import ColumnElement
+from sqlalchemy.orm import Session
+
+from outreach import tokens
+from outreach.audiences import conditions, segments
+from outreach.cli.base import Office, group, option, pass_office
+from outreach.cli.output import answer, hint, show
+from outreach.contacts import directory
+from outreach.contacts.directory import Suppression
+from outreach.contacts.importing import ImportResult, Progress, import_file
+from outreach.contacts.rejects import brief
+from outreach.errors import Refused, UsageError
+from outreach.i18n import gettext as _
+from outreach.reports import workbook
+from outreach.reports.tables import Column, Table, plain
+
+EXPORTED = {
+    "name": "企业名称",
+    "credit_code": "统一社会信用代码",
+    "town": "镇街",
+    "village": "村社区",
+    "department": "主管部门",
+    "industry": "行业",
+    "scale": "规模",
+    "above_scale": "规上",
+    "address": "地址",
+    "contact": "联系人",
+    "role": "职务",
+    "phone": "手机",
+    "wechat": "微信",
+    "rank": "顺序",
+    "note": "备注",
+    "opted_out": "拒收",
+}
+"""The headings of an export, whatever the language: those that an import knows again."""
+
+LISTED = ("id", "name", "town", "above_scale", "contact", "role", "phone", "opted_out")
+
+
+class OutUnwritable(Refused):
+    """The file {path} cannot be written: {why}. Name another with --out FILE"""
+
+
+@group("contacts")
+def contacts() -> None:
+    """Enterprises and their contacts: import lists, look them up, opt people out."""
+
+
+@contacts.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@option("--mapping", metavar="M", help="Read the columns by this mapping (contacts/mappings/M.toml) instead of the one that fits best.")
+@option("--sheet", metavar="S", help="Read this sheet of a workbook instead of the first that holds anything.")
+@option("--rejects", type=click.Path(path_type=Path, dir_okay=False), help="Where refused rows go instead of FILE-退回.csv.")
+@option("--dry-run", is_flag=True, help="Only say what would happen.")
+@pass_office
+def import_(office: Office, file: Path, mapping: str | None, sheet: str | None, rejects: Path | None, dry_run: bool) -> None:
+    """Import a list of enterprises and contacts: CSV, XLSX, XLS or ODS. The same file twice changes nothing."""
+    with _bar() as progress:
+        result = import_file(
+            office.database,
+            file,
+            folders=office.settings.mapping_folders,
+            now=office.now(),
+            mapping=mapping,
+            sheet=sheet,
+            rejects=rejects,
+            dry_run=dry_run,
+            max_cells=office.settings.max_cells,
+            progress=progress,
+        )
+    if not dry_run:
+        with office.database.write() as session:
+            figures = {name: getattr(result, name) for name in ("read", "added", "updated", "unchanged", "rejected")}
+            office.record(session, "contacts.import", file.name, **figures)
+    next_step = f"outreach contacts import {file}" if dry_run else "outreach audience count EXPR"
+    answer(office, result.document(), _import_lines(result), next_step=next_step)
+
+
+@contextmanager
+def _bar() -> Iterator[Progress | None]:
+    """Show on stderr how far the file is read, where that is a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    columns = (BarColumn(), TaskProgressColumn(), TextColumn(_("{task.fields[rows]:,} rows")), TimeElapsedColumn())
+    with ProgressBar(*columns, console=Console(stderr=True), transient=True) as shown:
+        task = shown.add_task("", total=1.0, rows=0)
+        yield lambda rows, share: shown.update(task, completed=share, rows=rows)
+
+
+def _import_lines(result: ImportResult) -> list[str]:
+    figures = [
+        (_("{count:,} added"), result.added),
+        (_("{count:,} updated"), result.updated),
+        (_("{count:,} unchanged"), result.unchanged),
+        (_("{count:,} refused"), result.rejected),
+    ]
+    parts = _(", ").join(words.format(count=count) for words, count in figures if count)
+    reasons = _(", ").join(f"{brief(reason)} {count:,}" for reason, count in result.document()["reasons"].items())
+    line = _("{count:,} rows read: {parts}").format(count=result.read, parts=parts) if parts else _("No rows beneath the headings.")
+    lines = [line + (_(" ({parts})").format(parts=reasons) if reasons else "")]
+    if result.rejects:
+        lines.append(_("Refused rows, with the reasons: {path}").format(path=result.rejects))
+    if result.dry_run:
+        lines.append(_("A rehearsal: nothing was imported."))
+    return lines
+
+
+def _labels() -> dict[str, str]:
+    return {
+        "id": _("Contact no."),
+        "name": _("Enterprise"),
+        "credit_code": _("Credit code"),
+        "town": _("Town"),
+        "village": _("Village or community"),
+        "department": _("Competent department"),
+        "industry": _("Industry"),
+        "scale": _("Scale"),
+        "above_scale": _("Above scale"),
+        "address": _("Postal address"),
+        "contact": _("Contact person"),
+        "role": _("Position"),
+        "phone": _("Phone"),
+        "wechat": _("WeChat"),
+        "rank": _("Rank"),
+        "note": _("Note"),
+        "opted_out": _("Opted out"),
+        "suppressed_at": _("Opted out at"),
+        "suppressed_reason": _("Reason"),
+    }
+
+
+where_option = option("--where", metavar="EXPR", help="Only whom this audience expression selects.")
+unmask_option = option("--unmask", is_flag=True, help="Show phones in full; needs a sign-in and goes into the audit log.")
+
+
+@contacts.command("list")
+@where_option
+@option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="Rows of a page.")
+@option("--after", metavar="CURSOR", help="The page after this cursor.")
+@unmask_option
+@pass_office
+def list_(office: Office, where: str | None, limit: int, after: str | None, unmask: bool) -> None:
+    """List enterprises with their contacts."""
+    with _reading(office, unmask, "contacts.list", where) as session:
+        page = directory.listing(session, where=_condition(session, where), limit=limit, after=after)
+    labels = _labels()
+    keys = LISTED if office.format == "table" else directory.COLUMNS
+    columns = [Column(key, labels.get(key, key)) for key in keys]
+    rows = [_row(row, unmask) for row in page.rows]
+    next_step = f"outreach contacts list --after {page.next}" if page.next else "outreach contacts show ID"
+    show(office, Table("contacts", columns, rows, next=page.next, total=page.total), next_step=next_step)
+
+
+@contacts.command("show")
+@click.argument("contact", type=int, metavar="ID")
+@unmask_option
+@pass_office
+def show_(office: Office, contact: int, unmask: bool) -> None:
+    """Show one contact, the enterprise, and who else is there."""
+    with _reading(office, unmask, "contacts.show", str(contact)) as session:
+        found = directory.show(session, contact)
+    people = [_row(person, unmask) for person in found.pop("contacts")]
+    document = {**plain(_row(found, unmask)), "contacts": people}
+    lines = [
+        _("{label}: {value}").format(label=label, value=workbook.shown(document[key])) for key, label in _labels().items() if document[key] not in (None, "")
+    ]
+    lines += [_("Also there: {id} {contact} {role} {phone}").format(**person).rstrip() for person in people if person["id"] != contact]
+    answer(office, document, lines, next_step=f"outreach contacts opt-out --contact {contact}")
+
+
+@contacts.command("export")
+@where_option
+@option("--out", type=click.Path(path_type=Path, dir_okay=False), help="File to write, .csv or .xlsx; without it, CSV on the terminal.")
+@unmask_option
+@pass_office
+def export(office: Office, where: str | None, out: Path | None, unmask: bool) -> None:
+    """Write the directory as a list that can be imported again (with --unmask)."""
+    asked = office.options.get("format")
+    if asked in ("json", "table"):
+        raise UsageError(what=_("An export is csv or xlsx, not {format}.").format(format=asked))
+    kind = asked or ("xlsx" if out is not None and out.suffix.lower() == ".xlsx" else "csv")
+    if kind == "xlsx" and out is None and sys.stdout.isatty():
+        raise UsageError(what=_("A workbook cannot be shown on a terminal: add > FILE.xlsx or --out FILE"))
+    table = Table("contacts", [Column(key, heading) for key, heading in EXPORTED.items()], [])
+    write = workbook.write_xlsx if kind == "xlsx" else workbook.write_csv
+    with _reading(office, unmask, "contacts.export", where) as session, _output(out) as stream:
+        rows = directory.everything(session, where=_condition(session, where))
+        write(table, stream, rows=(_row(row, unmask) for row in rows))
+    if out is not None:
+        hint(_("open {path}").format(path=out))
+
+
+@contextmanager
+def _output(out: Path | None) -> Iterator[IO[bytes]]:
+    if out is None:
+        sys.stdout.flush()
+        yield sys.stdout.buffer
+        return
+    try:
+        with out.open("wb") as stream:
+            yield stream
+    except OSError as error:
+        raise OutUnwritable(path=out, why=error.strerror or error) from error
+
+
+phone_option = option("--phone", metavar="PHONE", help="The number.")
+contact_option = option("--contact", type=int, metavar="ID", help="The contact whose address it is.")
+channel_option = option("--channel", type=click.Choice(list(directory.CHANNELS)), default="sms", show_default=True, help="On which channel.")
+
+
+@contacts.command("opt-out")
+@phone_option
+@contact_option
+@channel_option
+@option("--reason", default=directory.OPTED_OUT, metavar="TEXT", help="Why, for whoever asks later.")
+@pass_office
+def opt_out(office: Office, phone: str | None, contact: int | None, channel: str, reason: str) -> None:
+    """Never write to an address again, in no campaign, until it opts in."""
+    _require_one(phone, contact)
+    with office.database.write() as session:
+        address = directory.address_of(session, channel=channel, value=phone, contact=contact)
+        done = directory.opt_out(session, channel=channel, value=address, reason=reason, now=office.now())
+        office.record(session, "contacts.opt-out", tokens.mask(address), channel=channel, reason=reason, changed=done.changed)
+    line = _("{address} will not be written to any more.") if done.changed else _("{address} had opted out before.")
+    _answer_suppression(office, done, line, opted_out=True)
+
+
+@contacts.command("opt-in")
+@phone_option
+@contact_option
+@channel_option
+@pass_office
+def opt_in(office: Office, phone: str | None, contact: int | None, channel: str) -> None:
+    """Take an address off the list of those that are not written to."""
+    _require_one(phone, contact)
+    with office.database.write() as session:
+        address = directory.address_of(session, channel=channel, value=phone, contact=contact)
+        done = directory.opt_in(session, channel=channel, value=address)
+        office.record(session, "contacts.opt-in", tokens.mask(address), channel=channel, changed=done.changed)
+    line = _("{address} may be written to again.") if done.changed else _("{address} had not opted out.")
+    _answer_suppression(office, done, line, opted_out=False)
+
+
+def _require_one(phone: str | None, contact: int | None) -> None:
+    if (phone is None) == (contact is None):
+        raise UsageError(what=_("Give either --phone or --contact."))
+
+
+def _answer_suppression(office: Office, done: Suppression, line: str, *, opted_out: bool) -> None:
+    masked = tokens.mask(done.value)
+    document = {"channel": done.channel, "address": masked, "opted_out": opted_out, "changed": done.changed}
+    answer(office, document, [line.format(address=masked)], next_step="outreach contacts list")
+
+
+@contextmanager
+def _reading(office: Office, unmask: bool, act: str, subject: str | None) -> Iterator[Session]:
+    """Open a transaction to read in; phones in full need a sign-in, and the act is written down before anything is shown."""
+    if unmask:
+        office.sign_in("operator")
+        with office.database.write() as session:
+            office.record(session, act, subject or "", unmask=True)
+    with office.database.read() as session:
+        yield session
+
+
+def _condition(session: Session, expression: str | None) -> ColumnElement[bool] | None:
+    return None if expression is None else conditions.condition(segments.audience(session, expression))
+
+
+def _row(row: Mapping[str, Any], unmask: bool) -> dict[str, Any]:
+    """Return a row as it may be shown."""
+    if unmask:
+        return dict(row)
+    return {key: tokens.mask(value) if key in directory.CHANNELS.values() and value else value for key, value in row.items()}

@@ -1,0 +1,170 @@
+"""The directory of enterprises and contacts: look it up page by page, show one, hand all of it out, and note who must not be written to."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, FromClause, Select, and_, func, select, tuple_, update
+from sqlalchemy.orm import Session
+
+from outreach.contacts import cleaning
+from outreach.database.bulk import insert_rows
+from outreach.database.tables import Address, Contact, Enterprise
+from outreach.errors import BadInput, NotFound, Refused
+
+E, C, A = Enterprise.__table__.c, Contact.__table__.c, Address.__table__.c
+OPTED_OUT = "opted_out"
+CHANNELS = {"sms": "phone", "wechat": "wechat"}
+"""Channels that write to a contact, each with the field that holds the address."""
+COLUMNS: Mapping[str, ColumnElement[Any]] = {
+    "id": C.id,
+    "enterprise_id": E.id.label("enterprise_id"),
+    "name": E.name,
+    "credit_code": E.credit_code,
+    "town": E.town,
+    "village": E.village,
+    "department": E.department,
+    "industry": E.industry,
+    "scale": E.scale,
+    "above_scale": E.above_scale,
+    "address": E.address,
+    "contact": C.name.label("contact"),
+    "role": C.role,
+    "phone": C.phone,
+    "wechat": C.wechat,
+    "rank": C.rank,
+    "note": C.note,
+    "opted_out": A.suppressed_at.is_not(None).label("opted_out"),
+}
+"""What a row of the directory says; `opted_out` is about texts to the phone."""
+
+
+class ContactMissing(NotFound):
+    """There is no contact {id}. `outreach contacts list` shows the numbers of those there are."""
+
+
+class CursorWrong(BadInput):
+    """--after {cursor} is not the "next" of an earlier page."""
+
+
+class PhoneWrong(BadInput):
+    """{value} is not a mobile number. Write it as 13800138000, a foreign one with + and its country code."""
+
+
+class AddressMissing(Refused):
+    """Contact {id} has no address on the channel {channel}: there is nothing to take off or put on the list."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some rows of the directory, in the order in which the enterprises came in; `next` is the cursor of the page after this one.
+
+    A row has the keys of COLUMNS: an enterprise with one of its contacts, or with none (`id` None). Phones are whole: mask them where shown.
+    """
+
+    rows: Sequence[Mapping[str, Any]]
+    total: int
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Suppression:
+    """Whether an address may be written to, and whether this act changed that."""
+
+    channel: str
+    value: str
+    changed: bool
+
+
+def listing(session: Session, *, where: ColumnElement[bool] | None = None, limit: int = 50, after: str | None = None) -> Page:
+    """Return a page of the directory. `where` is a condition on enterprise and contact, such as an audience gives."""
+    query = _narrowed(_rows(), where).order_by(E.id, func.coalesce(C.id, 0)).limit(limit + 1)
+    if after is not None:
+        query = query.where(tuple_(E.id, func.coalesce(C.id, 0)) > tuple_(*_cursor(after)))
+    rows = [dict(row) for row in session.execute(query).mappings()]
+    total = session.scalar(_narrowed(select(func.count()).select_from(_judged()), where)) or 0
+    last = rows[limit - 1] if len(rows) > limit else None
+    return Page(rows[:limit], total, f"{last['enterprise_id']}-{last['id'] or 0}" if last else None)
+
+
+def everything(session: Session, *, where: ColumnElement[bool] | None = None) -> Iterator[Mapping[str, Any]]:
+    """Yield all rows of the directory, contacts of an enterprise in their rank; memory stays flat."""
+    query = _narrowed(_rows(), where).order_by(E.id, C.rank, C.id)
+    for row in session.execute(query.execution_options(yield_per=1000)).mappings():
+        yield dict(row)
+
+
+def show(session: Session, contact: int) -> dict[str, Any]:
+    """Return one contact with the enterprise, and under `contacts` all that the enterprise has. Raises ContactMissing."""
+    enterprise = session.scalar(select(C.enterprise_id).where(C.id == contact, C.erased_at.is_(None)))
+    if enterprise is None:
+        raise ContactMissing(id=contact)
+    query = _rows().where(E.id == enterprise).order_by(C.rank, C.id)
+    rows = [dict(row) for row in session.execute(query).mappings()]
+    chosen = next(row for row in rows if row["id"] == contact)
+    people = [{key: row[key] for key in ("id", "contact", "role", "phone", "rank", "opted_out")} for row in rows]
+    return {**chosen, "contacts": people, **_suppression(session, chosen["phone"])}
+
+
+def _suppression(session: Session, phone: str) -> dict[str, Any]:
+    found = session.execute(select(A.suppressed_at, A.suppressed_reason, A.suppressed_source).where(A.channel == "sms", A.value == phone)).mappings().first()
+    return dict(found) if found else {"suppressed_at": None, "suppressed_reason": None, "suppressed_source": None}
+
+
+def address_of(session: Session, *, channel: str, value: str | None = None, contact: int | None = None) -> str:
+    """Return the address that a person means, by its value or by the contact's number. Raises PhoneWrong, ContactMissing, AddressMissing."""
+    if contact is not None:
+        found = session.execute(select(C.phone, C.wechat).where(C.id == contact, C.erased_at.is_(None))).mappings().first()
+        if found is None:
+            raise ContactMissing(id=contact)
+        if not found[CHANNELS[channel]]:
+            raise AddressMissing(id=contact, channel=channel)
+        return str(found[CHANNELS[channel]])
+    try:
+        address = cleaning.phone(value or "") if channel == "sms" else cleaning.known(value or "")
+    except cleaning.Unclean as error:
+        raise PhoneWrong(value=value) from error
+    if not address:
+        raise PhoneWrong(value=value or '""')
+    return address
+
+
+def opt_out(session: Session, *, channel: str, value: str, reason: str = OPTED_OUT, source: str = "staff", now: datetime) -> Suppression:
+    """Put an address on the list of those that must not be written to, known or not; one that stands there keeps its first reason."""
+    insert_rows(session, Address, [{"channel": channel, "value": value}], ignore_conflicts=True)
+    values = {"suppressed_at": now, "suppressed_reason": reason, "suppressed_source": source}
+    return _change(session, channel, value, A.suppressed_at.is_(None), values)
+
+
+def opt_in(session: Session, *, channel: str, value: str) -> Suppression:
+    """Take an address off that list."""
+    values = {"suppressed_at": None, "suppressed_reason": None, "suppressed_source": None}
+    return _change(session, channel, value, A.suppressed_at.is_not(None), values)
+
+
+def _change(session: Session, channel: str, value: str, condition: ColumnElement[bool], values: Mapping[str, Any]) -> Suppression:
+    statement = update(Address).where(A.channel == channel, A.value == value, condition).values(**values).returning(A.id)
+    return Suppression(channel, value, session.scalar(statement) is not None)
+
+
+def _judged() -> FromClause:
+    """Return what a condition is about: each enterprise with each of its contacts, or with none; an erased contact is none."""
+    return Enterprise.__table__.outerjoin(Contact.__table__, and_(C.enterprise_id == E.id, C.erased_at.is_(None)))
+
+
+def _rows() -> Select[Any]:
+    texted = and_(A.channel == "sms", A.value == C.phone, C.phone != "")
+    return select(*COLUMNS.values()).select_from(_judged().outerjoin(Address.__table__, texted))
+
+
+def _narrowed(query: Select[Any], where: ColumnElement[bool] | None) -> Select[Any]:
+    return query if where is None else query.where(where)
+
+
+def _cursor(after: str) -> tuple[int, int]:
+    match = re.fullmatch(r"([0-9]{1,18})-([0-9]{1,18})", after)
+    if match is None:
+        raise CursorWrong(cursor=after)
+    return int(match[1]), int(match[2])
