@@ -160,6 +160,8 @@ def field(id: str) -> str:
         "occurrence": _("occurrence"),
         "channel": _("channel"),
         "enterprise": _("enterprise"),
+        "enterprises": _("enterprises"),
+        "column": _("column of the statement"),
         "others": _("also speaks for"),
         "credit_code": _("credit code"),
         "town": _("town"),
@@ -187,7 +189,7 @@ def heading(word: str) -> str:
     return word[:1].upper() + word[1:]
 
 
-VALUES = {"state": delivery_state, "channel": channel, "reason": reason, "kind": error_kind, "meaning": meaning}
+VALUES = {"state": delivery_state, "channel": channel, "reason": reason, "kind": error_kind, "meaning": meaning, "column": column}
 """The columns whose values are ids, and what turns each into words."""
 
 
