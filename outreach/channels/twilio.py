@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import aiohttp
 from twilio.base.exceptions import TwilioException
@@ -135,7 +135,8 @@ class _Connection(AsyncHttpClient):  # type: ignore[misc]
         if auth:
             kept["Authorization"] = self._auth.setdefault(auth, "") or self._remember(auth)
         query: Any = params or None
-        async with self._session.request(method, target, params=query, data=data or None, headers=kept, allow_redirects=allow_redirects) as response:
+        form = urlencode(data).encode() if data else None  # aiohttp's own form writer takes four times as long
+        async with self._session.request(method, target, params=query, data=form, headers=kept, allow_redirects=allow_redirects) as response:
             return Response(response.status, (await response.read()).decode("utf-8", "replace"), response.headers)
 
     def _remember(self, auth: tuple[str, str]) -> str:
