@@ -45,6 +45,7 @@ TROUBLE = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR,
 """What the system says of a file or a port, in `why`."""
 RELAYS = ("outreach/i18n.py", "outreach/cli/base.py")
 """Where ids are translated that stand elsewhere."""
+BASE = "OutreachError"
 
 Id = str | tuple[str, str]
 """A message id, with its plural where there is one."""
@@ -53,7 +54,7 @@ Id = str | tuple[str, str]
 def wanted(root: Path = ROOT / "outreach") -> dict[Id, list[str]]:
     """Return every message id of ours with the files in which it stands."""
     trees = {path: ast.parse(path.read_text("utf-8")) for path in sorted(root.rglob("*.py"))}
-    errors = _descendants("OutreachError", list(trees.values()))
+    errors = _descendants(BASE, list(trees.values()))
     found: dict[Id, list[str]] = defaultdict(list)
     for path, tree in trees.items():
         place = path.relative_to(root.parent).as_posix()
@@ -158,7 +159,7 @@ def _messages(node: ast.AST, errors: set[str], *, command_line: bool) -> Iterato
     match node:
         case ast.Call(func=func, args=[ast.Constant(value=str() as text)]) if _translates(func):
             yield text
-        case ast.ClassDef(name=name) if name in errors:
+        case ast.ClassDef(name=name, bases=bases) if name == BASE or errors & _names(bases):
             yield _one_line(ast.get_docstring(node) or "")
         case ast.Call(func=ast.Name(id=name), keywords=keywords) if name in errors:
             values = (word.value for word in keywords if word.arg in WORDS)
@@ -210,11 +211,14 @@ def _fields(text: Id | Iterable[str]) -> set[str]:
 def _descendants(name: str, trees: list[ast.Module]) -> set[str]:
     """Return the names of a class and of all that inherit from it, over all modules."""
     classes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
-    bases = {node.name: {ast.unparse(base).rpartition(".")[2] for base in node.bases} for node in classes}
     family = {name}
-    while grown := {child for child, parents in bases.items() if parents & family} - family:
+    while grown := {node.name for node in classes if _names(node.bases) & family} - family:
         family |= grown
     return family
+
+
+def _names(bases: list[ast.expr]) -> set[str]:
+    return {ast.unparse(base).rpartition(".")[2] for base in bases}
 
 
 if __name__ == "__main__":

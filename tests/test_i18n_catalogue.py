@@ -1,13 +1,16 @@
 """The Chinese catalogue is complete, says what the English says, and is what people hear; the English source is English."""
 
 import importlib
+import json
 import os
 import pkgutil
 import re
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
+from pathlib import Path
 
 import click
 import messages
@@ -20,6 +23,7 @@ from outreach.audiences import wording
 from outreach.cli.base import help_id
 from outreach.errors import NotFound, OutreachError
 from outreach.rendering import checks, fields, frontmatter
+from outreach.settings import shipped
 
 HAN = re.compile("[\u3007\u3400-\u9fff]")
 TYPED = {
@@ -113,3 +117,22 @@ def test_the_words_of_an_error_are_translated_and_what_people_wrote_is_not() -> 
     assert i18n.say(NotFound(what="sender", name="sender")) == "没有名为 sender 的发送方。"
     i18n.use("en")
     assert i18n.say(NotFound(what="sender", name="甲")) == "There is no sender called 甲."
+
+
+def test_a_list_exported_under_chinese_headings_can_be_imported_again(
+    tmp_path: Path, new_sqlite: Callable[[], str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OUTREACH_DATABASE_URL", new_sqlite())
+    secret, exported = tmp_path / "secret.txt", tmp_path / "名单.csv"
+    secret.write_text("correct horse battery")
+    sample = tmp_path / "示例.csv"
+    shutil.copy(shipped("contacts") / "示例企业名单.csv", sample)
+    home = ["--home", str(tmp_path), "--lang", "zh", "--as", "boss", "--password-file", str(secret)]
+    assert cli.run(["--home", str(tmp_path), "staff", "add", "boss", "--role", "administrator", "--password-file", str(secret)]) == 0
+    assert cli.run([*home, "contacts", "import", str(sample)]) == 0
+    assert cli.run([*home, "contacts", "export", "--unmask", "--out", str(exported)]) == 0
+    assert HAN.search(exported.read_text("utf-8-sig").splitlines()[0])
+    capsys.readouterr()
+    assert cli.run([*home, "--format", "json", "contacts", "import", str(exported), "--dry-run"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["read"] == figures["unchanged"] >= 150
