@@ -163,5 +163,5 @@ def cancel(session: Session, name: str, *, now: datetime) -> dict[str, int]:
 
 def _open_counts(session: Session, campaign: Campaign) -> dict[str, int]:
     states = select(Delivery.state, func.count()).where(Delivery.campaign_id == campaign.id).group_by(Delivery.state)
-    counts: dict[str, int] = dict(session.execute(states).tuples().all())
+    counts: dict[str, int] = dict(session.execute(states).all())
     return {"claimed": counts.get("sending", 0), "queued": counts.get("queued", 0)}

@@ -53,7 +53,7 @@ def _steps_to_come(session: Session, campaign: Campaign) -> bool:
 
 def _counts(session: Session, campaign: Campaign) -> dict[str, int]:
     rows = session.execute(select(Delivery.state, func.count()).where(Delivery.campaign_id == campaign.id).group_by(Delivery.state))
-    return dict(rows.tuples().all())
+    return dict(rows.all())
 
 
 def _last_news(session: Session, campaign: Campaign) -> datetime:

@@ -63,7 +63,7 @@ def steps(session: Session, campaign: Campaign) -> list[dict[str, Any]]:
         key = (state, reason if state == "skipped" else None)
         counts[key] = counts.get(key, 0) + count
     doubled = _doubled(session, campaign)
-    channels = dict(session.execute(select(CampaignStep.number, CampaignStep.channel).where(CampaignStep.campaign_id == campaign.id)).tuples().all())
+    channels = dict(session.execute(select(CampaignStep.number, CampaignStep.channel).where(CampaignStep.campaign_id == campaign.id)).all())
     return [
         {"step": step, "occurrence": occurrence, "channel": channels[step], **classify_step(counts), "doubled": doubled.get((step, occurrence), 0)}
         for (step, occurrence), counts in found.items()
