@@ -1,0 +1,248 @@
+"""A small office in the middle of a drive: enterprises, contacts, and campaigns planned, approved and launched as staff do it.
+
+Leases and due times run by the database's own clock, so here the real time is used throughout; `elapse` is the one way to make time pass.
+"""
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Row, insert, select, text, update
+
+from outreach import clock, settings
+from outreach.campaigns import approving, definition, directory, launching, planning, statement
+from outreach.campaigns.definition import Definition
+from outreach.channels.base import Accepted, Message, Outcome, Receipt, Reply
+from outreach.database.engine import Database
+from outreach.database.tables import Address, Contact, Delivery, Enterprise, Sender
+from outreach.outbox import receipts, senders, settle, texts
+from outreach.outbox.claim import Claimed, Rules, Slice, claim
+from outreach.outbox.record import Patience, record
+from outreach.outbox.settle import Answer, Grace, Question
+from outreach.rendering import templates
+from outreach.settings import Settings
+
+LEASE = timedelta(seconds=20)
+GRACE = Grace(lease=LEASE, request_timeout=timedelta(seconds=5), settle_grace=timedelta(seconds=5))
+PATIENCE = Patience(first_question=timedelta(0), breaker=timedelta(seconds=5))
+OVER = timedelta(seconds=31)
+"""A little more than lease, time-out and grace together: silence of the provider's list counts."""
+SHORT = "sms/pledge-invitation-short"
+LONG = "sms/pledge-invitation"
+REMINDER = "sms/pledge-reminder"
+
+
+def always(_pace: Mapping[str, Any], now: datetime) -> datetime:
+    """The hours of an office that never sleeps."""
+    return now
+
+
+def phone(number: int) -> str:
+    """Return a mobile number: each `number` its own."""
+    return f"+86138{number:08d}"
+
+
+@dataclass
+class Office:
+    """One office on one database; every method is one transaction, as a doorway would open it."""
+
+    database: Database
+    settings: Settings
+    sender_id: int
+    rules: Rules = Rules(LEASE, 0, always)
+    grace: Grace = GRACE
+    patience: Patience = PATIENCE
+    _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
+
+    # the contacts
+
+    def enterprises(self, count: int = 1, *, town: str = "桥头镇", phones: Sequence[str] | None = None, contacts: int = 1) -> list[int]:
+        """Found so many enterprises, each with so many contacts; `phones` gives the phones of the first contacts. Return their ids."""
+        now = clock.now()
+        ids: list[int] = []
+        with self.database.write() as session:
+            for place in range(count):
+                number = next(self._numbers)
+                known = {"name": f"第{number}鞋业有限公司", "town": town, "created_at": now, "updated_at": now}
+                enterprise = session.execute(insert(Enterprise).values(known).returning(Enterprise.id)).scalar_one()
+                ids.append(enterprise)
+                for rank in range(contacts):
+                    number_of = phones[place] if phones and rank == 0 else phone(1000 * rank + number)
+                    person = {"enterprise_id": enterprise, "name": f"王{number}", "phone": number_of, "rank": rank, "created_at": now, "updated_at": now}
+                    session.execute(insert(Contact).values(person))
+        return ids
+
+    def settle_enterprise(self, enterprise: int, *, outcome: str = "signed", at: datetime | None = None) -> None:
+        """Let an enterprise sign (or decline, or withdraw), as the transaction of its signature writes it."""
+        self.write(update(Enterprise).where(Enterprise.id == enterprise).values(settled_at=at or clock.now(), outcome=outcome))
+
+    def suppress(self, number: str) -> None:
+        """Put a number on the list of those not to be written to."""
+        with self.database.write() as session:
+            key = session.execute(select(Address.id).where(Address.channel == "sms", Address.value == number)).scalar_one()
+            receipts.suppress(session, [{"id": key, "suppressed_at": clock.now(), "suppressed_reason": "opted_out", "suppressed_source": "staff"}])
+
+    # the campaigns
+
+    def launch(self, name: str = "drive", *, town: str = "桥头镇", first: int | None = None, steps: Sequence[Mapping[str, Any]] = (), **keys: Any) -> int:
+        """Plan, approve and launch a campaign to all of a town, and return its id; `keys` are those of a campaign file."""
+        now = clock.now()
+        planned = self._definition(name, town, steps or [{"channel": "sms", "template": SHORT}], keys)
+        with self.database.write() as session:
+            campaign = planning.plan(session, planned, settings=self.settings, path=None, planned_by="alice", now=now)
+            code = campaign.summary["code"]
+        with self.database.write() as session:
+            approving.approve(session, name, code=code, account="bob", settings=self.settings, now=clock.now())
+        with self.database.write() as session:
+            return launching.launch(session, name, settings=self.settings, first=first, now=clock.now()).id
+
+    def _definition(self, name: str, town: str, steps: Sequence[Mapping[str, Any]], keys: Mapping[str, Any]) -> Definition:
+        values = {"name": name, "title": "年度无欠薪宣传", "audience": f"镇街 = {town}", "step": list(steps), **keys}
+        return definition.parse(values, path="drive.toml")
+
+    def alone(self, purpose: str, number: str, *, template: str = "sms/one-time-code", fields: Mapping[str, Any] | None = None) -> int:
+        """Queue a message outside campaigns, and return its delivery."""
+        with self.database.write() as session:
+            found = session.scalar(select(Address.id).where(Address.channel == "sms", Address.value == number))
+            address = found or session.execute(insert(Address).values(channel="sms", value=number).returning(Address.id)).scalar_one()
+            text_id = texts.freeze(session, templates.load(template, self.settings.template_folders), signature="示例人社")
+            delivery = Delivery(
+                purpose=purpose,
+                channel="sms",
+                sender_id=self.sender_id,
+                address_id=address,
+                text_id=text_id,
+                fields=dict(fields or {"one_time_code": "482913"}),
+                state="queued",
+                segments=1,
+                due_at=clock.now(),
+            )
+            session.add(delivery)
+            session.flush()
+            return delivery.id
+
+    def statement(self, name: str = "drive") -> dict[str, Any]:
+        """Return a campaign's statement."""
+        with self.database.read() as session:
+            return statement.statement(session, name, now=clock.now())
+
+    # the outbox
+
+    def claim(self, *, sender_id: int | None = None, rules: Rules | None = None) -> Slice:
+        """Claim one slice."""
+        with self.database.write() as session:
+            return claim(session, sender_id=sender_id or self.sender_id, rules=rules or self.rules)
+
+    def take(self, how_many: int | None = None, **asked: Any) -> list[Claimed]:
+        """Claim one slice, of so many where that is said."""
+        claimed = list(self.claim(**asked).claimed)
+        assert how_many is None or len(claimed) == how_many, claimed
+        return claimed
+
+    def record(self, *answers: tuple[Claimed, Outcome], sender_id: int | None = None) -> None:
+        """Record answers."""
+        with self.database.write() as session:
+            record(session, sender_id=sender_id or self.sender_id, provider="twilio", answers=answers, patience=self.patience)
+
+    def send_all(self) -> list[Claimed]:
+        """Claim and record as accepted until nothing is due; return all that was claimed."""
+        sent: list[Claimed] = []
+        while claimed := self.take():
+            self.record(*((item, Accepted(f"SM{item.message.attempt_id}")) for item in claimed))
+            sent += claimed
+        return sent
+
+    def hear(self, *items: Receipt | Reply) -> None:
+        """Store what came in, as the web does."""
+        with self.database.write() as session:
+            receipts.store(session, items, now=clock.now())
+
+    def expire(self) -> int:
+        """Turn what was claimed too long ago into unknown."""
+        with self.database.write() as session:
+            return settle.expire(session)
+
+    def ask(self, find: Callable[[Message], Any], *, grace: Grace | None = None) -> list[Question]:
+        """Ask a provider about the unknown deliveries whose turn it is: `find` returns what its list shows, None when it does not answer."""
+        with self.database.write() as session:
+            asked = settle.questions(session, sender_id=self.sender_id, grace=grace or self.grace)
+        answers = [Answer(question, find(question.message)) for question in asked]
+        with self.database.write() as session:
+            settle.answer(session, provider="twilio", answers=answers, grace=grace or self.grace, now=clock.now())
+        return asked
+
+    def elapse(self, span: timedelta) -> None:
+        """Let time pass, for every lease, due time and breaker.
+
+        Their clock is the database's, which no test can turn; so what they are compared with is moved back instead.
+        """
+        with self.database.write() as session:
+            for table, columns in TIMES.items():
+                for column in columns:
+                    back = f"{column} - {span // timedelta(microseconds=1)}"
+                    if self.database.is_postgresql:
+                        back = f"{column} - interval '{span.total_seconds()} seconds'"
+                    session.execute(text(f"update {table} set {column} = {back} where {column} is not null"))
+
+    # what the tables say
+
+    def write(self, statement: Any) -> None:
+        """Execute one statement."""
+        with self.database.write() as session:
+            session.execute(statement)
+
+    def deliveries(self, campaign: int | None = None) -> list[Row[Any]]:
+        """Return the deliveries (of a campaign), in order."""
+        statement = select(Delivery.__table__).order_by(Delivery.id)
+        with self.database.read() as session:
+            return list(session.execute(statement.where(Delivery.campaign_id == campaign) if campaign else statement))
+
+    def delivery(self, key: int) -> Row[Any]:
+        """Return one delivery."""
+        with self.database.read() as session:
+            return session.execute(select(Delivery.__table__).where(Delivery.id == key)).one()
+
+    def address(self, number: str) -> Row[Any]:
+        """Return the row of a phone."""
+        with self.database.read() as session:
+            return session.execute(select(Address.__table__).where(Address.value == number)).one()
+
+    def sender(self) -> Row[Any]:
+        """Return the sender's row."""
+        with self.database.read() as session:
+            return session.execute(select(Sender.__table__).where(Sender.id == self.sender_id)).one()
+
+    def campaign(self, name: str = "drive") -> Any:
+        """Return a campaign."""
+        with self.database.read() as session:
+            return directory.named(session, name)
+
+    def states(self, campaign: int | None = None) -> list[str]:
+        """Return the state of each delivery, in order."""
+        return [row.state for row in self.deliveries(campaign)]
+
+    def fly_alone(self) -> None:
+        """Check that an address is held exactly by the delivery that is in flight to it."""
+        with self.database.read() as session:
+            holders = {(row.holder, row.id) for row in session.execute(text("select id, holder from address where holder is not null"))}
+            in_flight = "select id, address_id from delivery where state in ('sending', 'unknown', 'review') and purpose is null"
+            assert holders == {(row.id, row.address_id) for row in session.execute(text(in_flight))}
+
+
+TIMES = {
+    "delivery": ("due_at", "claimed_at", "lease_until"),
+    "sender": ("breaker_until",),
+    "address": ("cap_from",),
+    "campaign": (),
+}
+
+
+def office(database: Database, home: Path, **options: Any) -> Office:
+    """Open an office in rehearsal on an empty database; `options` are settings."""
+    chosen = settings.load(home, database_url=database.url, **options)
+    with database.write() as session:
+        known = senders.store(session, chosen)
+    return Office(database, chosen, known[chosen.sender[0].name], rules=Rules(LEASE, chosen.weekly_cap, always))
