@@ -171,10 +171,10 @@ def _clean(field: Field, value: str) -> str:
             clean = _phone(value)
         case "credit_code":
             clean = cleaning.text(value).upper()
-        case "name" | "contact":
-            clean = cleaning.name(value)
-        case _:
+        case "address":
             clean = cleaning.text(value)
+        case _:
+            clean = cleaning.name(value)
     return clean or value
 
 
