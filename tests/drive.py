@@ -52,7 +52,7 @@ class Office:
     database: Database
     settings: Settings
     sender_id: int
-    rules: Rules = Rules(LEASE, 0, always)
+    rules: Rules
     grace: Grace = GRACE
     patience: Patience = PATIENCE
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
