@@ -109,6 +109,36 @@ def sample() -> Iterator[tuple[str, ...]]:
         before = row
 
 
+def messy() -> list[tuple[str, ...]]:
+    """Return the rows of the list with every defect that offices know: titles above the headings, 9 rows that go in, 8 that are refused."""
+    code = [credit_code(8000 + number) for number in range(20)]
+    wrong = code[8][:-1] + ("0" if code[8][-1] != "0" else "1")
+    return [
+        ("示例市企业联系名单（企业、人员、号码均为虚构）",),
+        ("填报日期：2026-01-15", "", "", "填报人：示例"),
+        (),
+        ("序号", "企业名称（必填）", "统一社会信用代码", "镇 街", "负责人", "联系电话", "是否规上"),
+        ("1", "示例市全角数字鞋业有限公司", code[1], "逍林镇", "王伟", "１９９００００８００１", "是"),
+        ("2", "示例市加号横线电器厂", code[2], "逍林镇", "李娜", "+86-199 0000 8002", "否"),
+        ("3", "示例市国家代码五金厂", code[3].lower(), "桥头镇", "张　强", "8619900008003", "规下"),
+        ("4", "　示例市（全角）ＡＢＣ塑料厂　", code[4], "桥头镇", "陈  静", "'19900008004", "√"),
+        ("5", "示例市\u202e反转\u200b字符\x07服饰有限公司", code[5], "逍林镇", "刘\u2066洋", "0086 199 0000 8005", "否"),
+        ("6", "示例市没有手机餐饮店", "", "逍林镇", "黄勇", "无", ""),
+        ("7", "示例市没有手机餐饮店", "", "逍林镇", "周杰", "19900008007", ""),
+        ("8", "示例市加号横线电器厂", code[2], "逍林镇", "李娜", "19900008002", "否"),
+        ("9", "示例市小数点模具厂", code[9], "河东镇", "吴敏", "19900008009.0", "否"),
+        ("10", "示例市科学计数机械厂", code[10], "河东镇", "徐磊", "1.38E+10", "否"),
+        ("11", "示例市固定电话商贸有限公司", code[11], "河东镇", "孙艳", "0574-63000000", "否"),
+        ("12", "示例市错误代码物资有限公司", wrong, "白石街道", "胡军", "19900008012", "是"),
+        ("13", "", code[13], "白石街道", "朱涛", "19900008013", "是"),
+        ("14", "示例市" + "很长" * 80 + "有限公司", code[14], "白石街道", "高明", "19900008014", "是"),
+        ("15", "示例市同一代码另一名称有限公司", code[1], "逍林镇", "林超", "19900008015", "是"),
+        ("16", "示例市打了星号的装饰有限公司", code[16], "南山街道", "何秀", "199****8016", "否"),
+        ("17", "示例市说不清楚的家政服务有限公司", code[17], "南山街道", "郭霞", "19900008017", "也许"),
+        ("合计", "", "", "", "", "", ""),
+    ]
+
+
 def enterprises(count: int, seed: int = 2026) -> Iterator[Row]:
     """Yield `count` enterprises, one row each, phones and codes all different."""
     dice = random.Random(seed)
@@ -116,10 +146,12 @@ def enterprises(count: int, seed: int = 2026) -> Iterator[Row]:
 
 
 def write_samples(folder: Path) -> None:
-    """Write the sample list as GB18030 CSV and as XLSX."""
+    """Write the sample list as GB18030 CSV and as XLSX, and the one with the defects as UTF-8 CSV."""
     rows = list(sample())
     with (folder / "示例企业名单.csv").open("w", encoding="gb18030", newline="") as file:
         csv.writer(file).writerows(rows)
+    with (folder / "示例问题名单.csv").open("w", encoding="utf-8-sig", newline="") as file:
+        csv.writer(file).writerows(messy())
     with xlsxwriter.Workbook(folder / "示例企业名单.xlsx") as book:
         book.set_properties({"title": "示例企业名单", "comments": "企业、人员、号码均为虚构", "created": datetime(2026, 1, 1)})
         sheet = book.add_worksheet("企业名单")

@@ -16,7 +16,7 @@ import pytest
 import sqlalchemy
 
 from outreach import i18n, settings
-from outreach.database import schema
+from outreach.database import upgrading
 from outreach.database.engine import Database
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -76,7 +76,7 @@ def new_postgresql() -> Iterator[Callable[[], str]]:
 
     server.psql("create database model")
     model = Database(url("model"))
-    schema.upgrade(model)
+    upgrading.upgrade(model)
     model.close()
 
     def make() -> str:
@@ -94,7 +94,7 @@ def new_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], str]:
     """A maker of migrated SQLite files: copies of one model, which is quicker than migrating each."""
     model = tmp_path_factory.mktemp("model") / "model.db"
     database = Database(f"sqlite:///{model}")
-    schema.upgrade(database)
+    upgrading.upgrade(database)
     database.close()
 
     def make() -> str:

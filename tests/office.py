@@ -52,6 +52,7 @@ class Stranger:
     database_url: str | None = None
     settings: dict[str, str] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
+    children: "list[subprocess.Popen[str]]" = field(default_factory=list)
 
     def __enter__(self) -> Self:
         self.web, self.gateway = free_port(), free_port()
@@ -63,6 +64,9 @@ class Stranger:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for child in self.children:
+            child.kill()
+            child.wait(20)
         for port in (self.web, self.gateway):
             kill_listener(port)
 
@@ -141,7 +145,7 @@ class Stranger:
     def serve(self) -> None:
         """Start gateway and web before any launch, so that faults can be set."""
         for command, port, path in (("sandbox", self.gateway, "/_sandbox/health"), ("serve", self.web, "/healthz")):
-            self.start(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+            self.children.append(self.start(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True))
             until(lambda port=port, path=path: self._answers(port, path), seconds=20)
 
     def _answers(self, port: int, path: str) -> bool:

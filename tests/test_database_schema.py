@@ -8,7 +8,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import select
 from sqlalchemy.exc import StatementError
 
-from outreach.database import bulk, schema
+from outreach.database import bulk, schema, upgrading
 from outreach.database.engine import Database, DatabaseUrlWrong, database_now
 from outreach.database.tables import AuditEntry, Base, Enterprise
 
@@ -17,6 +17,10 @@ def test_migrations_lead_to_exactly_the_tables_of_the_models(database: Database)
     with database.write() as session:
         context = MigrationContext.configure(session.connection())
         assert compare_metadata(context, Base.metadata) == []
+
+
+def test_the_release_knows_its_newest_revision() -> None:
+    assert upgrading.newest() == schema.HEAD
 
 
 def test_an_empty_database_is_refused_with_the_cure(tmp_path) -> None:

@@ -55,5 +55,5 @@ def shared_fields(definition: Definition | None, settings: Settings, *, now: dat
         "hotline": settings.hotline,
         "account": settings.wechat_name,
         "date": files.chinese_date(now, year=True),
-        **({"deadline": files.chinese_date(deadline, year=False)} if deadline else {}),
+        "deadline": files.chinese_date(deadline, year=False) if deadline else None,
     }

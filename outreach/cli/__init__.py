@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import click
 
-from outreach import __version__, i18n
-from outreach.cli.base import Group, Office
+from outreach import __version__, i18n, settings
+from outreach.cli.base import Group, Office, Option
 from outreach.errors import OutreachError
 from outreach.i18n import gettext as _
 
@@ -48,7 +48,7 @@ class Root(Group):
 
 
 @click.group("outreach", cls=Root)
-@click.version_option(__version__, prog_name="outreach")
+@click.version_option(__version__, prog_name="outreach", cls=Option, help="Show the version and exit.")
 @click.pass_context
 def root(ctx: click.Context) -> None:
     """Run the office's drive: contacts, campaigns, signatures, reports."""
@@ -77,6 +77,8 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    finally:
+        office.close()
 
 
 def _fail(line: str, code: int) -> int:
@@ -85,9 +87,10 @@ def _fail(line: str, code: int) -> int:
 
 
 def _choose_language(arguments: Sequence[str]) -> None:
-    """Set the language before anything is said: help and errors of parsing come before the settings are read."""
-    for place, argument in enumerate(arguments):
-        if argument.startswith("--lang="):
-            i18n.use(argument.removeprefix("--lang="))
-        elif argument == "--lang":
-            i18n.use(arguments[place + 1] if place + 1 < len(arguments) else "zh")
+    """Set the language before anything is said: help and errors of parsing come before any command runs."""
+    given = dict(zip(arguments, [*arguments[1:], ""], strict=True))
+    spelt = next((argument.removeprefix("--lang=") for argument in arguments if argument.startswith("--lang=")), given.get("--lang"))
+    try:
+        i18n.use(spelt or settings.load(given.get("--home")).lang)
+    except OutreachError:
+        i18n.use("zh")  # the command that needs the settings says what is wrong with them

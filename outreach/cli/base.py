@@ -48,6 +48,11 @@ class Office:
         schema.require_current(opened)
         return opened
 
+    def close(self) -> None:
+        """Let go of the database, if it was opened."""
+        if "database" in self.__dict__:
+            self.database.close()
+
     def now(self) -> datetime:
         """The moment of this act."""
         return clock.now()
@@ -117,10 +122,10 @@ def _common_options() -> list[click.Parameter]:
     keep: dict[str, Any] = {"expose_value": False, "callback": _keep, "default": None}
     return [
         Option(["--lang"], type=click.Choice(["zh", "en"]), is_eager=True, help="Language of what people read.", **keep),
-        Option(["--home"], type=click.Path(file_okay=False, path_type=Path), help="The office's folder.", **keep),
+        Option(["--home"], metavar="DIR", type=click.Path(file_okay=False, path_type=Path), help="The office's folder.", **keep),
         Option(["--format"], type=click.Choice(FORMATS), help="How to answer.", **keep),
         Option(["--as"], metavar="ACCOUNT", help="Sign in as this staff account.", **keep),
-        Option(["--password-file"], type=click.Path(path_type=Path), help="File that holds the password.", **keep),
+        Option(["--password-file"], metavar="FILE", type=click.Path(path_type=Path), help="File that holds the password.", **keep),
     ]
 
 

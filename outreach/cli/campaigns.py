@@ -18,7 +18,7 @@ from outreach.i18n import gettext as _
 from outreach.outbox import settle as settling
 from outreach.reports import words
 from outreach.reports.tables import Column, Table
-from outreach.worker import duty
+from outreach.worker import alive as workers
 
 VERDICTS = ("accepted", "again", "failed")
 
@@ -94,7 +94,7 @@ def launch(office: Office, name: str, first: int | None, detach: bool, wait: boo
     """Send an approved campaign; the same command goes on where it stopped."""
     with office.database.read() as session:
         directory.named(session, name)
-        alive = duty.lives(session, now=office.now())
+        alive = workers.lives(session, now=office.now())
     if detach and not alive:
         raise NoWorkerLives()
     with office.database.write() as session:
@@ -198,7 +198,7 @@ def resume(office: Office, name: str) -> None:
     with office.database.write() as session:
         found = launching.resume(session, name)
         office.record(session, "campaign.resume", name)
-        alive = duty.lives(session, now=office.now())
+        alive = workers.lives(session, now=office.now())
     next_step = f"outreach campaign watch {name}" if alive else f"outreach campaign launch {name}"
     answer(office, {"campaign": name, "state": found.state}, [_("Campaign {name} goes on.").format(name=name)], next_step=next_step)
 
@@ -253,7 +253,7 @@ def list_(office: Office) -> None:
         ("launched_at", _("Launched")),
     ]
     if office.format == "table":
-        rows = [{**row, "state": words.campaign_state(row["state"])} for row in rows]
+        rows = [{**row, "state": words.campaign_state(row["state"]), "mode": words.mode(row["mode"])} for row in rows]
     show(office, Table(report="campaigns", columns=[Column(*label) for label in labels], rows=rows, total=len(rows)))
     if not rows:
         note(_("There is no campaign yet."))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -34,6 +35,7 @@ FAULTS = {
     "receipt_reordered": 0.05,
     "undelivered": 0.04,
 }
+CODE = re.compile(r"签署码([2-9A-Z]{6})")
 PACE = {"request_timeout": "1s", "lease": "4s", "settle_grace": "2s", "receipt_wait": "3s"}
 """Seconds instead of minutes, so that what the faults made uncertain is settled while one watches."""
 
@@ -145,7 +147,7 @@ def _import(stage: Stage) -> None:
     for name in ("示例企业名单.csv", "示例问题名单.csv"):
         result = stage.run("contacts", "import", str(settings.shipped("contacts") / name), "--rejects", str(stage.home / f"{Path(name).stem}-退回.csv"))
         say(
-            _("{file}: read {read}, added {added}, updated {updated}, refused {rejected}{why}").format(
+            _("{file}: read {read}, added {added}, updated {updated}, unchanged {unchanged}, refused {rejected}{why}").format(
                 **{**result, "file": name}, why=_(", the reasons in {path}").format(path=result["rejects"]) if result["rejects"] else ""
             ),
             f"contacts import {name}",
@@ -167,12 +169,11 @@ def _plan(stage: Stage) -> str:
 def _witness(ledger: Sequence[Mapping[str, Any]], statement: Mapping[str, Any]) -> None:
     """Count in the gateway's own ledger: it shares no code with the statement."""
     step = statement["steps"][0]
-    accepted = len({line["to"] for line in ledger})
-    doubled = len(ledger) - accepted
-    never = step["included"] - accepted - sum(step["skipped"].values()) - step["failed"] - step["unknown"] - step["waiting"]["queued"]
+    phones, codes = {line["to"] for line in ledger}, {CODE.findall(line["body"])[0] for line in ledger}
+    not_sent = sum(step["skipped"].values()) + step["failed"] + step["unknown"] + step["waiting"]["queued"]
     say(
-        _("Texts at the gateway {accepted}, sent twice {doubled}, forgotten {never} (faults were on: lines cut, answers lost, receipts doubled)").format(
-            accepted=accepted, doubled=doubled, never=never
+        _("Texts at the gateway {texts} to {recipients} recipients, sent twice {doubled}, forgotten {forgotten}; faults were on").format(
+            texts=len(ledger), recipients=len(codes), doubled=len(ledger) - len(phones), forgotten=step["included"] - len(codes) - not_sent
         ),
         f"campaign launch {NAME}",
     )

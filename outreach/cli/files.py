@@ -119,12 +119,12 @@ class _Counted:
 
 def write_json(table: Table, stream: IO[bytes], rows: Rows) -> None:
     """Write one document; that of a list row by row, whatever its length."""
-    for text in _report_text(table) if table.by is not None else _list_text(table, rows):
+    for text in _list_text(table, rows) if table.by is None else _report_text(table, rows):
         stream.write(text.encode())
 
 
-def _report_text(table: Table) -> Iterator[str]:
-    yield json.dumps(table.document(), ensure_ascii=False, indent=2) + "\n"
+def _report_text(table: Table, rows: Rows) -> Iterator[str]:
+    yield json.dumps(replace(table, rows=list(rows)).document(), ensure_ascii=False, indent=2) + "\n"
 
 
 def _list_text(table: Table, rows: Rows) -> Iterator[str]:

@@ -14,7 +14,6 @@ from outreach.campaigns import directory, progress, trial
 from outreach.campaigns import statement as statements
 from outreach.cli.base import Office
 from outreach.cli.wording import progress_line
-from outreach.worker.embedded import Embedded
 
 LOOK = 0.5
 SAY_EVERY = 5.0
@@ -36,7 +35,7 @@ def bar(label: str) -> Iterator[Callable[[int], None]]:
 
 def follow(office: Office, name: str, *, works: bool) -> None:
     """Show a campaign's progress until it rests; with `works` send it in this process meanwhile."""
-    worker: AbstractContextManager[Any] = Embedded(office.settings) if works else nullcontext()
+    worker: AbstractContextManager[Any] = _embedded(office) if works else nullcontext()
     with worker, _shown() as show:
         while True:
             with office.database.read() as session:
@@ -47,6 +46,13 @@ def follow(office: Office, name: str, *, works: bool) -> None:
             if rests:
                 return
             time.sleep(LOOK)
+
+
+def _embedded(office: Office) -> AbstractContextManager[Any]:
+    """Return a worker in this process; Celery is imported here, so that commands that send nothing start without it."""
+    from outreach.worker.embedded import Embedded
+
+    return Embedded(office.settings)
 
 
 @contextmanager
@@ -85,7 +91,7 @@ def _done(steps: list[dict[str, Any]]) -> tuple[int, int]:
 def follow_delivery(office: Office, delivery: int) -> dict[str, Any]:
     """Send one test message and wait for its receipt, for a while."""
     until = time.monotonic() + TRIAL_SECONDS
-    with Embedded(office.settings):
+    with _embedded(office):
         while True:
             with office.database.read() as session:
                 found = trial.outcome(session, delivery)

@@ -15,7 +15,7 @@ from outreach.i18n import gettext as _
 from outreach.rendering import checks as rules
 from outreach.rendering import templates
 from outreach.staff import accounts
-from outreach.worker import duty
+from outreach.worker import alive as workers
 
 
 class Check(NamedTuple):
@@ -69,7 +69,7 @@ def _database(office: Office) -> Iterator[Check]:
         _("database"),
         "ok",
         _("{where}, revision {revision}; enterprises {enterprises:,}, contacts {contacts:,}").format(
-            where=where, revision=schema.head(), enterprises=enterprises, contacts=contacts
+            where=where, revision=schema.HEAD, enterprises=enterprises, contacts=contacts
         ),
     )
 
@@ -139,5 +139,5 @@ def _servers(office: Office) -> Iterator[Check]:
         else:
             yield Check(name, "fail", _("{url} does not answer").format(url=url), cure)
     with office.database.read() as session:
-        alive = duty.lives(session, now=office.now())
+        alive = workers.lives(session, now=office.now())
     yield Check(_("worker"), "ok", _("lives") if alive else _("none lives; launch works by itself"))

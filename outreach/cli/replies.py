@@ -6,6 +6,8 @@ import click
 
 from outreach.cli.base import Office, group, option, pass_office
 from outreach.cli.files import OUT, deliver_list
+from outreach.cli.output import note
+from outreach.i18n import gettext as _
 from outreach.reports import replies as answers
 
 
@@ -22,6 +24,8 @@ def replies() -> None:
 def list_(office: Office, limit: int | None, after: int | None, out: Path | None) -> None:
     """List the replies, newest first, and what each was taken for."""
     with office.database.read() as session:
+        if not answers.total(session):
+            note(_("Nobody has answered so far."))
         deliver_list(
             office,
             lambda limit, after: answers.listing(session, limit=limit, after=after),

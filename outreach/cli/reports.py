@@ -90,7 +90,7 @@ def deliveries(office: Office, /, out: Path | None, by: str | None, as_list: boo
                 limit=limit,
                 after=after,
                 out=out,
-                again=_again(chosen) + " --rows",
+                again=_again(chosen, by=by, limit=limit) + (" --rows --unmask" if unmask else " --rows"),
                 narrow=partial(_narrow_list, keep=fields),
             )
             return
@@ -112,7 +112,7 @@ def deliveries(office: Office, /, out: Path | None, by: str | None, as_list: boo
 def statement_(office: Office, campaign: str, of_enterprises: bool, as_list: bool, limit: int | None, after: int | None, out: Path | None) -> None:
     """The table of a campaign that adds up: step by step, and over its enterprises."""
     _require_rows(as_list, limit=limit, after=after)
-    again = f"outreach report statement --campaign {campaign} --rows"
+    again = f"outreach report statement --campaign {shlex.quote(campaign)} --rows"
     with office.database.read() as session:
         _say_mode(office, session, campaign)
         if as_list:
@@ -195,10 +195,10 @@ def _say_mode(office: Office, session: Session, campaign: str | None) -> None:
         note(_("These figures are of a rehearsal: nothing was really sent."))
 
 
-def _again(chosen: Mapping[str, Any]) -> str:
+def _again(chosen: Mapping[str, Any], **more: Any) -> str:
     """Return the command with the same choice, for the next step."""
     words = ["outreach report deliveries"]
-    for name, value in chosen.items():
+    for name, value in {**chosen, **more}.items():
         if value is not None:
             shown = value.strftime("%Y-%m-%d") if isinstance(value, datetime) else shlex.quote(str(value))
             words.append(f"--{ {'first_day': 'from', 'last_day': 'to'}.get(name, name) } {shown}")

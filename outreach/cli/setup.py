@@ -10,7 +10,7 @@ from outreach import settings, tokens
 from outreach.cli import health
 from outreach.cli.base import Command, Office, option, pass_office, read_password
 from outreach.cli.output import answer
-from outreach.database import schema
+from outreach.database import schema, upgrading
 from outreach.database.engine import Database
 from outreach.errors import OutreachError
 from outreach.i18n import gettext as _
@@ -44,7 +44,7 @@ def init(
         path.write_text(_changed(path, given), "utf-8")
     _make_key(home)
     database = Database(office.settings.database_url)
-    schema.upgrade(database)
+    upgrading.upgrade(database)
     if account:
         _add_first(office, database, account)
     chosen = office.settings
@@ -159,5 +159,5 @@ def check(office: Office) -> None:
 def upgrade(office: Office) -> None:
     """Bring the database to the tables of this release."""
     database = Database(office.settings.database_url)
-    schema.upgrade(database)
-    answer(office, {"revision": schema.head()}, [_("The database stands at revision {revision}.").format(revision=schema.head())], next_step="outreach check")
+    upgrading.upgrade(database)
+    answer(office, {"revision": schema.HEAD}, [_("The database stands at revision {revision}.").format(revision=schema.HEAD)], next_step="outreach check")

@@ -3,7 +3,7 @@
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_process_init
+from celery.signals import worker_process_init, worker_process_shutdown
 
 from outreach.settings import Settings
 from outreach.worker.duty import TICK, Duty
@@ -12,8 +12,11 @@ STALE = 3
 """Seconds after which a bell nobody heard is thrown away: the schedule has rung again meanwhile."""
 
 
-def make(settings: Settings) -> Celery:
-    """Make the Celery app of an office. Nothing travels in its messages; everything that matters is a row."""
+def make(settings: Settings, duty: Duty | None = None) -> Celery:
+    """Make the Celery app of an office. Nothing travels in its messages; everything that matters is a row.
+
+    Without a `duty` each process that works makes its own.
+    """
     app = Celery("outreach", broker=settings.broker_url, set_as_current=False)
     app.conf.update(
         task_ignore_result=True,
@@ -28,15 +31,17 @@ def make(settings: Settings) -> Celery:
         timezone="UTC",
         beat_schedule={name: {"task": f"outreach.{name}", "schedule": TICK.total_seconds(), "options": {"expires": STALE}} for name in ("send", "tick")},
     )
-    _add_tasks(app, settings)
+    _add_tasks(app, settings, duty)
     return app
 
 
-def _add_tasks(app: Celery, settings: Settings) -> None:
-    duties: dict[str, Duty] = {}
+def _add_tasks(app: Celery, settings: Settings, given: Duty | None) -> None:
+    duties: dict[str, Duty] = {"mine": given} if given else {}
 
     def duty() -> Duty:
-        return duties.setdefault("mine", Duty(settings))
+        if "mine" not in duties:
+            duties["mine"] = Duty(settings)
+        return duties["mine"]
 
     @app.task(name="outreach.send")  # type: ignore[untyped-decorator]
     def send() -> None:
@@ -50,4 +55,9 @@ def _add_tasks(app: Celery, settings: Settings) -> None:
     def forget(**_: Any) -> None:
         duties.clear()  # after a fork neither connections nor loop may be shared
 
+    def leave(**_: Any) -> None:
+        for mine in duties.values():
+            mine.close()
+
     worker_process_init.connect(forget, weak=False)
+    worker_process_shutdown.connect(leave, weak=False)

@@ -1,31 +1,24 @@
 """What a worker does when the bell rings: send what is due, and once a tick look after all that waits."""
 
 import asyncio
-import os
-import socket
 from collections.abc import Coroutine
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
 import uvloop
-from sqlalchemy import delete, func, select
-from sqlalchemy.orm import Session
 
 from outreach import clock
 from outreach.campaigns import ladder, progress
-from outreach.database import bulk
 from outreach.database.engine import Database
-from outreach.database.tables import WorkerProcess
 from outreach.outbox import receipts, senders, sending, settle
 from outreach.outbox.sending import Outbox
 from outreach.settings import Settings
+from outreach.worker import alive
 
 TICK = timedelta(seconds=1)
 ROUND = timedelta(seconds=3)
 """How long one sending goes on before it makes room for a tick: a worker of one process must do both."""
-ALIVE = timedelta(seconds=15)
-"""A worker that has not ticked for so long is taken for dead."""
 
 
 class Duty:
@@ -61,7 +54,7 @@ class Duty:
         """Look after what waits: leases that ran out, unknown outcomes, late receipts, canaries, due steps, finished campaigns."""
         now = clock.now()
         with self.database.write() as session:
-            self._show_life(session, now)
+            alive.show(session, started_at=self._started_at, now=now)
             settle.expire(session)
             receipts.match_kept(session, now=now)
             settle.fall_silent(session, patience={"sms": self.settings.patience_sms, "wechat": self.settings.patience_wechat}, now=now)
@@ -71,26 +64,11 @@ class Duty:
             ladder.advance(session, now=clock.now())
 
     def close(self) -> None:
-        """Let go of the loop and the connections."""
+        """Strike this process off the list of workers, and let go of the loop and the connections."""
+        with self.database.write() as session:
+            alive.leave(session)
         self._runner.close()
         self.database.close()
 
     def _run(self, work: Coroutine[Any, Any, int]) -> int:
         return self._runner.run(work)
-
-    def _show_life(self, session: Session, now: datetime) -> None:
-        name = f"{socket.gethostname()}:{os.getpid()}"
-        bulk.insert_rows(session, WorkerProcess, [{"name": name, "started_at": self._started_at, "seen_at": now}], ignore_conflicts=True)
-        bulk.update_rows(session, WorkerProcess, [{"name": name, "seen_at": now}], keys=["name"], sets=["seen_at"])
-
-
-def lives(session: Session, *, now: datetime) -> bool:
-    """Whether some worker ticked lately."""
-    seen = session.scalar(select(func.max(WorkerProcess.seen_at)))
-    return seen is not None and seen > now - ALIVE
-
-
-def leave(database: Database, pid: int) -> None:
-    """Strike a worker of this machine off the list, when it goes in good order."""
-    with database.write() as session:
-        session.execute(delete(WorkerProcess).where(WorkerProcess.name == f"{socket.gethostname()}:{pid}"))

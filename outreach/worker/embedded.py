@@ -11,14 +11,15 @@ from celery.worker import WorkController
 
 from outreach.settings import Settings
 from outreach.worker import app as apps
-from outreach.worker.duty import TICK
+from outreach.worker.duty import TICK, Duty
 
 
 class Embedded:
     """A worker in a thread, and the bell beside it, for as long as the `with` lasts."""
 
     def __init__(self, settings: Settings) -> None:
-        self._app = apps.make(settings.model_copy(update={"broker_url": "memory://"}))
+        self._duty = Duty(settings)
+        self._app = apps.make(settings.model_copy(update={"broker_url": "memory://"}), self._duty)
         self._ready = threading.Event()
         self._over = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -39,6 +40,7 @@ class Embedded:
         self._worker.stop()
         for thread in self._threads:
             thread.join(30)
+        self._duty.close()
 
     def _ring(self) -> None:
         while not self._over.is_set():
