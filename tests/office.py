@@ -148,6 +148,24 @@ class Stranger:
             self.children.append(self.start(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True))
             until(lambda port=port, path=path: self._answers(port, path), seconds=20)
 
+    def serve_web(self) -> None:
+        """Start the web again."""
+        self.children.append(self.start("serve", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True))
+        until(lambda: self._answers(self.web, "/healthz"), seconds=20)
+
+    def worker(self) -> "subprocess.Popen[str]":
+        """Start a worker in a group of its own, and wait until it lives."""
+        process = self.start("worker", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        self.children.append(process)
+        before = time.time()
+        until(lambda: any(seen.timestamp() > before for (seen,) in self.sql("select seen_at from worker_process")), seconds=30)
+        return process
+
+    def kill_group(self, process: "subprocess.Popen[str]") -> None:
+        """kill -9 a process with all its children."""
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(20)
+
     def _answers(self, port: int, path: str) -> bool:
         try:
             self.http(path, port=port)

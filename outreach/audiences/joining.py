@@ -1,7 +1,7 @@
 """Hang conditions together with and, or and not, in SQL that is flat enough for the parsers on its way.
 
 SQLite's parser holds 100 open symbols, and its expressions may be 1,000 deep; SQLAlchemy needs ten frames of Python's stack for each
-parenthesis. So: `not` is pushed down to the conditions (each is true or false, never unknown), rows of one kind are merged, `and`
+parenthesis. So: `not` is pushed down to the conditions (each is true or false, never unknown), rows of one kind are merged, repeated terms are dropped, `and`
 within `or` goes without parentheses, and what nests deepest comes first, when little is open.
 """
 
@@ -60,7 +60,9 @@ def joined(tree: Tree, single: Callable[[Leaf], ColumnElement[bool]]) -> ColumnE
 
 
 def normal(tree: Tree, wanted: bool = True) -> Tree:
-    """Return a tree that means the same (or, not `wanted`, the opposite), with `not` at its leaves only and no row within one of its kind."""
+    """Return a tree that means the same (or, not `wanted`, the opposite), with `not` at its leaves only, no row within one of its
+    kind, and nothing twice in a row: SQLite asks every repeated question again (360 times 有(短信) took minutes).
+    """
     match tree:
         case Not(term):
             return normal(term, not wanted)
@@ -70,7 +72,8 @@ def normal(tree: Tree, wanted: bool = True) -> Tree:
             for term in terms:
                 inner = normal(term, wanted)
                 flat.extend(inner.terms if isinstance(inner, And | Or) and isinstance(inner, kind) else [inner])
-            return kind(tuple(flat))
+            once = tuple(dict.fromkeys(flat))
+            return kind(once) if len(once) > 1 else once[0]
         case _:
             return tree if wanted else Not(tree)
 

@@ -26,7 +26,7 @@ _BETWEEN_HAN = re.compile(f"(?<=[{_HAN}]) (?=[{_HAN}])")
 _QUOTED_FORMULA = re.compile(r'="([^"]*)"')
 _PLAIN_MOBILE = re.compile(r"1[3-9][0-9]{9}")
 _SCIENTIFIC = re.compile(r"\+?[0-9](\.[0-9]+)?E\+?[0-9]{1,2}", re.IGNORECASE)
-_DIALLABLE = re.compile(r"\+?[0-9 ()./-]+")
+_DIALLABLE = re.compile(r"\(?\+?[0-9 ()./-]+")
 _CODE_CHARACTERS = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 _CODE_SHAPE = re.compile(f"[1-9ANY][{_CODE_CHARACTERS}][0-9]{{6}}[{_CODE_CHARACTERS}]{{10}}")
 _CODE_WEIGHTS = (1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28)
@@ -104,7 +104,7 @@ def _is_mobile_prefix(prefix: str) -> bool:
 
 @lru_cache(maxsize=8192)
 def _phone(value: str) -> str:
-    plain = known(value).replace("ー", "-").translate(_DASHES)
+    plain = known(value).translate(_DASHES)
     if not plain:
         return ""
     if _SCIENTIFIC.fullmatch(plain.replace(" ", "")):
@@ -122,7 +122,7 @@ def _phone(value: str) -> str:
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 
-_DASHES = {ord(dash): "-" for dash in "‐‑‒–—―−－﹣⁃"}
+_DASHES = {ord(dash): "-" for dash in "‐‑‒–—―−－﹣⁃ー"}
 
 
 def credit_code(value: str) -> str:

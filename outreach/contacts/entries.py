@@ -107,20 +107,28 @@ class RowReader:
         return field if place is None else self.layout.headings[place]
 
     def read(self, line: int, cells: Sequence[str]) -> Entry | Refusal | None:
-        """Return the entry of a row, the refusal of a bad one, and nothing for a blank row or a heading row that is repeated."""
+        """Return the entry of a row, the refusal of a bad one, and nothing for what is no row: blanks, sums, headings repeated."""
         written = cells[self._name] if self._name < len(cells) else ""
         heading = self.layout.headings[self._name]
-        if written == heading or (not written and not any(cell and not cell.isspace() for cell in cells)):
+        if written == heading or (not written and _says_nothing(cells)):
             return None
         try:
             values = _values(self._enterprise, cells)
             name = values.get("name", "")
-            if not name or name in SUMS:
+            if name in SUMS:
+                return None
+            if not name:
                 return Refusal(line, heading, written, "name_missing")
             people = [Person(**person) for columns in self._people if (person := _values(columns, cells)) and not person.keys().isdisjoint(IDENTIFYING)]
         except _Faulty as fault:
             return Refusal(line, *fault.args)
         return Entry(line, name, values.pop("credit_code", ""), values, people)
+
+
+def _says_nothing(cells: Sequence[str]) -> bool:
+    """Whether a row without a name is blank, or the one at the foot that adds up."""
+    first = next((plain for cell in cells if (plain := cleaning.name(cell))), "")
+    return not first or first in SUMS
 
 
 def _values(columns: Sequence[_Column], cells: Sequence[str]) -> dict[str, Any]:

@@ -66,7 +66,7 @@ class Book:
 
     def share(self) -> float:
         """Return how much of the sheet was read, from 0 to 1."""
-        return min(1.0, self._read / max(1, self.sheet.total_height))
+        return self._read / (self.sheet.end[0] + 1) if self.sheet.end else 1.0
 
     def close(self) -> None:
         """Let the sheet's memory go."""
@@ -80,15 +80,25 @@ def read(path: Path, *, sheet: str | None, max_cells: int) -> Book:
     """
     _refuse_too_large(path, max_cells)
     try:
-        workbook = python_calamine.load_workbook(path)
-        chosen = _sheet(path, workbook, sheet)
+        chosen = _sheet(path, _load(path), sheet)
     except PasswordError as error:
         raise WorkbookLocked(file=path) from error
     except (CalamineError, OSError) as error:
         raise WorkbookBroken(file=path, why=" ".join(str(error).split())[:200]) from error
-    if chosen.total_height * chosen.total_width > max_cells:
+    if chosen.height * chosen.width > max_cells:
         raise WorkbookTooLarge(file=path, max_cells=max_cells)
     return Book(chosen, chosen.iter_rows())
+
+
+def _load(path: Path) -> python_calamine.CalamineWorkbook:
+    """Open a workbook as what its ending says, which alone tells of passwords; else as what it turns out to be."""
+    try:
+        return python_calamine.load_workbook(path)
+    except PasswordError:
+        raise
+    except CalamineError:
+        with path.open("rb") as file:
+            return python_calamine.load_workbook(file)
 
 
 def text(cell: Any) -> str:

@@ -66,58 +66,84 @@ def claim(session: Session, *, sender_id: int, rules: Rules) -> Slice:
     room = valve.room(now)
     if room is not None and (room < 1 or valve.wait(now) > timedelta(0)):
         return Slice(wait=valve.wait(now))
-    if sender.uncertain_run >= limits.BREAKS_AFTER:
-        room = 1  # the probe
-    take = _take(session, sender_id, room, now=now, rules=rules)
+    probing = sender.uncertain_run >= limits.BREAKS_AFTER
+    take = _take(session, sender_id, _Room(room, 1 if probing else None), now=now, rules=rules)
     if not take.claimed:
         return Slice(wait=timedelta(0) if take.refused else SHORT_OF_ROOM if take.postponed else None)
     after = valve.take(take.segments, now)
     session.execute(update(Sender).where(Sender.id == sender_id).values(tat=after.tat, day=after.day, day_used=after.day_used))
+    if probing:  # its answer decides; without one the next probe goes when its lease is over
+        session.execute(update(Sender).where(Sender.id == sender_id).values(breaker_until=now + rules.lease))
     return Slice(take.claimed, lease_until=now + rules.lease)
 
 
 @dataclass(frozen=True, slots=True)
+class _Room:
+    """How much one claim may take: segments (the sender's tokens) and messages; None is no limit."""
+
+    segments: int | None
+    messages: int | None
+
+    def within(self, messages: int | None) -> "_Room":
+        """Return this room with no more than so many messages."""
+        bounds = [bound for bound in (self.messages, messages) if bound is not None]
+        return _Room(self.segments, min(bounds) if bounds else None)
+
+    @property
+    def rows(self) -> int:
+        """How many rows to look at: the smallest size that fills this room."""
+        wanted = min(SIZES[-1] if bound is None else bound for bound in (self.segments, self.messages))
+        return next((size for size in SIZES if size >= wanted), SIZES[-1])
+
+
+@dataclass(frozen=True, slots=True)
 class _Take:
-    """What was taken from one queue, how many segments that is, how many rows were refused, and whether room was short."""
+    """What was taken from one queue, its segments, and how many rows were refused.
+
+    `postponed`: something is due that must wait for room; `short`: for the sender's tokens, so nobody behind it may take them.
+    """
 
     claimed: Sequence[Claimed] = ()
     segments: int = 0
     refused: int = 0
     postponed: bool = False
+    short: bool = False
 
 
-def _take(session: Session, sender_id: int, room: int | None, *, now: datetime, rules: Rules) -> _Take:
+def _take(session: Session, sender_id: int, room: _Room, *, now: datetime, rules: Rules) -> _Take:
     """Take from the messages outside campaigns first, then from the campaign that was served least."""
     take = _take_from(session, sender_id, None, room, now=now, rules=rules)
-    for campaign in () if take.claimed else _due_campaigns(session, sender_id, now=now):
+    for campaign in () if take.claimed or take.short else _due_campaigns(session, sender_id, now=now):
         if rules.opens_at(campaign.definition.get("pace") or {}, now) > now:
             continue
         take = _take_from(session, sender_id, campaign, room, now=now, rules=rules)
-        if take.claimed or take.refused:
+        if take.claimed or take.refused or take.short:
             break
     return take
 
 
 def _due_campaigns(session: Session, sender_id: int, *, now: datetime) -> Sequence[Campaign]:
+    """Lock the campaigns that have something due, by id as everywhere, and return those first that were served least."""
     due = exists().where(
         Delivery.campaign_id == Campaign.id,
         Delivery.sender_id == sender_id,
         Delivery.state == QUEUED,
         Delivery.due_at <= now,
     )
-    statement = select(Campaign).where(Campaign.state.in_(("canary", "running")), due).order_by(Campaign.served, Campaign.id).with_for_update(key_share=True)
-    return session.execute(statement).scalars().all()
+    statement = select(Campaign).where(Campaign.state.in_(("canary", "running")), due).order_by(Campaign.id).with_for_update(key_share=True)
+    return sorted(session.execute(statement).scalars(), key=lambda campaign: (campaign.served, campaign.id))
 
 
-def _take_from(session: Session, sender_id: int, campaign: Campaign | None, room: int | None, *, now: datetime, rules: Rules) -> _Take:
-    messages = _room_in_messages(session, campaign, now)
-    if messages is not None and messages < 1:
+def _take_from(session: Session, sender_id: int, campaign: Campaign | None, room: _Room, *, now: datetime, rules: Rules) -> _Take:
+    room = room.within(_room_in_messages(session, campaign, now))
+    if room.messages is not None and room.messages < 1:
         return _Take(postponed=campaign is not None and campaign.claim_limit is None)
     alone = campaign is None
     parameters = {"sender": sender_id, "now": now} | ({"campaign": campaign.id} if campaign else {})
-    rows = session.execute(_due_rows(_size(room, messages), alone=alone), parameters).all()
+    rows = session.execute(_due_rows(room.rows, alone=alone), parameters).all()
     judged = {row.id: None if alone else verdict(row, now=now, weekly_cap=rules.weekly_cap) for row in rows}
-    chosen = _within(room, messages, [row for row in rows if judged[row.id] is None])
+    going_on = [row for row in rows if judged[row.id] is None]
+    chosen = _within(room, going_on)
     claimed, unwritable = _write_bodies(session, chosen, campaign)
     refused = [(row, word) for row in rows if (word := judged[row.id])] + unwritable
     _write_refusals(session, refused, now=now)
@@ -127,12 +153,7 @@ def _take_from(session: Session, sender_id: int, campaign: Campaign | None, room
     if campaign is not None and going:
         paced = _pace(campaign).take(len(going), now)
         session.execute(update(Campaign).where(Campaign.id == campaign.id).values(served=Campaign.served + segments, tat=paced.tat))
-    return _Take(list(claimed.values()), segments, len(refused), postponed=bool(rows) and not going)
-
-
-def _size(room: int | None, messages: int | None) -> int:
-    wanted = min(SIZES[-1] if bound is None else bound for bound in (room, messages))
-    return next((size for size in SIZES if size >= wanted), SIZES[-1])
+    return _Take(list(claimed.values()), segments, len(refused), postponed=bool(rows) and not going, short=bool(going_on) and not chosen)
 
 
 def _pace(campaign: Campaign) -> Valve:
@@ -204,21 +225,22 @@ def verdict(row: Row[Any], *, now: datetime, weekly_cap: int) -> str | None:
         return "address_changed"
     if row.suppressed_at is not None:
         return "suppressed"
-    if weekly_cap and row.cap_from and row.cap_from > now - WEEK and row.cap_used >= weekly_cap:
+    if weekly_cap and row.attempt == 0 and row.cap_from and row.cap_from > now - WEEK and row.cap_used >= weekly_cap:
         return "capped"
     return None
 
 
-def _within(room: int | None, messages: int | None, rows: Sequence[Row[Any]]) -> list[Row[Any]]:
+def _within(room: _Room, rows: Sequence[Row[Any]]) -> list[Row[Any]]:
     """Take rows in order while tokens last, one an address: the second one on a phone waits until the first is settled."""
     chosen: list[Row[Any]] = []
     seen: set[int] = set()
+    left = room.segments
     for row in rows:
         if row.address_id in seen:
             continue
-        if messages is not None and len(chosen) >= messages:
+        if room.messages is not None and len(chosen) >= room.messages:
             break
-        if room is not None and (room := room - row.segments) < 0:
+        if left is not None and (left := left - row.segments) < 0:
             break
         seen.add(row.address_id)
         chosen.append(row)
@@ -256,6 +278,9 @@ def _write_claims(session: Session, rows: Sequence[Row[Any]], *, now: datetime, 
         return  # a one-time code must not wait for an unknown campaign text, nor hold up one
     flights = []
     for row in rows:
-        fresh = row.cap_from is None or row.cap_from <= now - WEEK
-        flights.append({"id": row.address_id, "holder": row.id, "cap_used": 1 if fresh else row.cap_used + 1, "cap_from": now if fresh else row.cap_from})
+        used, since = row.cap_used, row.cap_from
+        if row.attempt == 0:  # what was put off and is tried again counts once
+            fresh = since is None or since <= now - WEEK
+            used, since = (1, now) if fresh else (used + 1, since)
+        flights.append({"id": row.address_id, "holder": row.id, "cap_used": used, "cap_from": since})
     bulk.update_rows(session, Address, flights, keys=["id"], sets=["holder", "cap_used", "cap_from"])

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from outreach.channels.base import Accepted, Deferred, Outcome, Receipt, Rejected, Review, Uncertain
@@ -94,18 +94,19 @@ def _halt(session: Session, sender_id: int, answers: Sequence[tuple[Claimed, Out
 
 
 def _count_strain(session: Session, sender_id: int, outcomes: Sequence[Outcome], *, now: datetime, patience: Patience) -> None:
-    """Count uncertain and strained answers in a row; enough of them open the breaker, one good answer closes it."""
-    run, broken = 0, False
+    """Count uncertain and strained answers in a row; enough of them open the breaker, one good answer closes it.
+
+    What was given back unsent, without the provider's fault, says nothing of it.
+    """
+    mine = update(Sender).where(Sender.id == sender_id)
+    run, good = 0, False
     for outcome in outcomes:
-        bad = isinstance(outcome, Uncertain) or (isinstance(outcome, Deferred) and outcome.strained)
-        run, broken = (run + 1, broken) if bad else (0, True)
-    if not run and not broken:
-        return
-    total = run if broken else func.coalesce(Sender.uncertain_run, 0) + run
-    statement = update(Sender).where(Sender.id == sender_id)
-    if not run:
-        statement = statement.where(Sender.uncertain_run > 0)
-    session.execute(statement.values(uncertain_run=total))
-    open_it = update(Sender).where(Sender.id == sender_id, Sender.uncertain_run >= limits.BREAKS_AFTER)
+        if isinstance(outcome, Uncertain) or (isinstance(outcome, Deferred) and outcome.strained):
+            run += 1
+        elif not isinstance(outcome, Deferred):
+            run, good = 0, True
+    if good:
+        session.execute(mine.where(Sender.uncertain_run > 0).values(uncertain_run=0, breaker_until=None))
     if run:
-        session.execute(open_it.values(breaker_until=now + patience.breaker))
+        session.execute(mine.values(uncertain_run=Sender.uncertain_run + run))
+        session.execute(mine.where(Sender.uncertain_run >= limits.BREAKS_AFTER).values(breaker_until=now + patience.breaker))

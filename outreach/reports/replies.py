@@ -24,8 +24,12 @@ def listing(session: Session, *, limit: int = 50, after: int | None = None) -> T
     """Return a page of replies, newest first; `next` is the cursor of the page after."""
     page = list(rows(session, limit=limit + 1, after=after))
     more = len(page) > limit
-    total = session.scalar(select(func.count()).select_from(Reply))
-    return Table("replies", columns(), page[:limit], total=total, next=page[limit - 1]["id"] if more and limit else None)
+    return Table("replies", columns(), page[:limit], total=total(session), next=page[limit - 1]["id"] if more and limit else None)
+
+
+def total(session: Session) -> int:
+    """Return how many replies there are."""
+    return session.scalar(select(func.count()).select_from(Reply)) or 0
 
 
 def rows(session: Session, *, limit: int | None = None, after: int | None = None) -> Iterator[dict[str, Any]]:
