@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import Row, insert, select, text, update
 
 from outreach import clock, settings
@@ -17,7 +18,7 @@ from outreach.campaigns import approving, definition, directory, launching, plan
 from outreach.campaigns.definition import Definition
 from outreach.channels.base import Accepted, Message, Outcome, Receipt, Reply
 from outreach.database.engine import Database
-from outreach.database.tables import Address, Contact, Delivery, Enterprise, Sender
+from outreach.database.tables import Address, Base, Contact, Delivery, Enterprise, Sender
 from outreach.outbox import receipts, senders, settle, texts
 from outreach.outbox.claim import Claimed, Rules, Slice, claim
 from outreach.outbox.record import Patience, record
@@ -232,11 +233,35 @@ class Office:
             assert holders == {(row.id, row.address_id) for row in session.execute(text(in_flight))}
 
 
+class Databases:
+    """One database of each kind for all the tests of a module, emptied before each: far quicker than a new one."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, Database] = {}
+
+    def empty(self, request: pytest.FixtureRequest) -> Database:
+        """Return the empty database of the kind that the request is a parameter of."""
+        if request.param not in self._kept:
+            self._kept[request.param] = Database(request.getfixturevalue(f"new_{request.param}")())
+        database = self._kept[request.param]
+        tables = [table.name for table in reversed(Base.metadata.sorted_tables)]
+        with database.write() as session:
+            if database.is_postgresql:
+                session.execute(text(f"truncate {', '.join(tables)} restart identity"))
+            for table in [] if database.is_postgresql else tables:
+                session.execute(text(f"delete from {table}"))
+        return database
+
+    def close(self) -> None:
+        """Close them all."""
+        for database in self._kept.values():
+            database.close()
+
+
 TIMES = {
     "delivery": ("due_at", "claimed_at", "lease_until"),
     "sender": ("breaker_until",),
     "address": ("cap_from",),
-    "campaign": (),
 }
 
 

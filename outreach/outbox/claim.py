@@ -131,7 +131,7 @@ def _due_campaigns(session: Session, sender_id: int, *, now: datetime) -> Sequen
         Delivery.due_at <= now,
     )
     statement = select(Campaign).where(Campaign.state.in_(("canary", "running")), due).order_by(Campaign.id).with_for_update(key_share=True)
-    return sorted(session.execute(statement).scalars(), key=lambda campaign: (campaign.served, campaign.id))
+    return sorted(session.execute(statement).scalars().all(), key=lambda campaign: (campaign.served, campaign.id))
 
 
 def _take_from(session: Session, sender_id: int, campaign: Campaign | None, room: _Room, *, now: datetime, rules: Rules) -> _Take:
