@@ -1,0 +1,1 @@
+"""The figures as tables, which terminal, JSON, CSV and workbook share."""
