@@ -1,8 +1,8 @@
 """Hang conditions together with and, or and not, in SQL that is flat enough for the parsers on its way.
 
 SQLite's parser holds 100 open symbols, and its expressions may be 1,000 deep; SQLAlchemy needs ten frames of Python's stack for each
-parenthesis. So: `not` is pushed down to the conditions (each is true or false, never unknown), rows of one kind are merged, repeated terms are dropped, `and`
-within `or` goes without parentheses, and what nests deepest comes first, when little is open.
+parenthesis. So: `not` is pushed down to the conditions (each is true or false, never unknown), rows of one kind are merged, what is
+said twice in a row is said once, `and` within `or` goes without parentheses, and what nests deepest comes first, when little is open.
 """
 
 from collections.abc import Callable, Sequence
