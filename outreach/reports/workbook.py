@@ -23,7 +23,7 @@ from outreach.reports.tables import Table
 FORMULA = tuple("=+-@＝＋－＠")
 """What a formula may begin with; the wide forms count too, for spreadsheets set to Chinese or Japanese narrow them."""
 MOBILE = re.compile(r"\+86(1[0-9]{10})")
-UNSEEN = dict.fromkeys((*range(9), 11, 12, *range(14, 32), 127, 0xFEFF, *range(0xD800, 0xE000)))
+UNSEEN = dict.fromkeys((*range(9), 11, 12, 13, *range(14, 32), 127, 0xFEFF, *range(0xD800, 0xE000)))
 """Characters that no spreadsheet shows and XML forbids; behind one of them a formula could hide."""
 CELL_LIMIT = 32_767
 ROW_LIMIT = 1_048_576
