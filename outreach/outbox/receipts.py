@@ -1,7 +1,7 @@
 """What comes back: receipts and replies are stored first, then move their deliveries forward by rank; nothing is lost, nothing counts twice."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,17 +10,22 @@ from sqlalchemy.orm import Session
 
 from outreach.channels.base import Receipt, Reply
 from outreach.database import bulk, tables
-from outreach.database.tables import FINAL, HOLDING, Address, Campaign, Delivery
+from outreach.database.tables import FINAL, HOLDING, Address, Campaign, Delivery, Sender
 from outreach.outbox import states
 
 MATCH_FOR = timedelta(days=14)
 SUPPRESSING = ("address", "opted_out")
+HALTING = ("account", "content")
+BY_REPLY = "reply"
+"""The source of a suppression that the person asked for by a text."""
 
 
 def store(session: Session, items: Sequence[Receipt | Reply], *, now: datetime) -> None:
     """Keep what came in, and apply it, in the caller's transaction: it may be answered once that is committed."""
     news = [item for item in items if isinstance(item, Receipt)]
-    matched = apply(session, news, now=now)
+    said = _store_replies(session, [item for item in items if isinstance(item, Reply)], now=now)
+    people = _addresses_of(session, said)
+    matched = apply(session, news, now=now, also=people.values())
     rows = [
         {
             "provider": item.provider,
@@ -34,66 +39,88 @@ def store(session: Session, items: Sequence[Receipt | Reply], *, now: datetime) 
         for item in news
     ]
     bulk.insert_rows(session, tables.Receipt, rows)
-    _store_replies(session, [item for item in items if isinstance(item, Reply)], now=now)
+    _do_as_said(session, said, people, now=now)
 
 
-def apply(session: Session, news: Sequence[Receipt], *, now: datetime) -> dict[str, int]:
-    """Move deliveries forward by what receipts say, and return the delivery of each reference that is known."""
-    if not news:
-        return {}
-    deliveries = _locked(session, news)
-    by_reference = {row.reference: row.id for row in deliveries.values() if row.reference}
+def apply(session: Session, news: Sequence[Receipt], *, now: datetime, also: Collection[int] = ()) -> dict[str, int]:
+    """Move deliveries forward by what receipts say, and return the delivery of each reference that is known.
+
+    `also` are addresses that the caller is about to change: they are locked with the others, in the one order.
+    """
+    _halt(session, news, now=now)
+    deliveries = _locked(session, news, also)
     of_delivery: dict[int, list[Receipt]] = defaultdict(list)
-    matched: dict[str, int] = {}
-    for item in news:
-        known = item.delivery if item.delivery in deliveries else by_reference.get(item.reference)
-        if known is not None:
-            of_delivery[known].append(item)
-            matched[item.reference] = known
+    for row, item in _pairs(deliveries.values(), news):
+        of_delivery[row.id].append(item)
     changes = [change for key, items in of_delivery.items() if (change := _change(deliveries[key], items, now=now))]
+    _take_back_guesses(session, {change["reference"]: change["id"] for change in changes if change["reference"] != deliveries[change["id"]].reference})
     columns = ["state", "reason", "error_code", "reference", "doubled", "final_at"]
     bulk.update_rows(session, Delivery, changes, keys=["id"], sets=columns, extra="lease_until = null")
     release(session, [(deliveries[change["id"]].address_id, change["id"]) for change in changes if change["state"] not in HOLDING])
-    _act_on_kinds(session, deliveries, of_delivery, now=now)
-    return matched
+    _suppress_refused(session, deliveries, of_delivery, now=now)
+    return {item.reference: key for key, items in of_delivery.items() for item in items}
 
 
-def _locked(session: Session, news: Sequence[Receipt]) -> dict[int, Row[Any]]:
+def _pairs(rows: Iterable[Row[Any]], news: Sequence[Receipt]) -> Iterator[tuple[Row[Any], Receipt]]:
+    """Pair receipts with deliveries: by the attempt that they name, else by reference. An attempt that was never made is no news."""
+    by_id = {row.id: row for row in rows}
+    by_reference = {row.reference: row for row in by_id.values() if row.reference}
+    for item in news:
+        row = by_id.get(item.delivery) or by_reference.get(item.reference)
+        if row and (item.attempt is None or 1 <= item.attempt <= row.attempt):
+            yield row, item
+
+
+def _named(session: Session, news: Sequence[Receipt]) -> set[int]:
+    """Return the deliveries that receipts name, by attempt or by reference."""
+    ids = {item.delivery for item in news if item.delivery is not None}
+    references = {item.reference for item in news if item.delivery is None}
+    return ids | set(session.scalars(select(Delivery.id).where(Delivery.reference.in_(references)))) if references else ids
+
+
+def _halt(session: Session, news: Sequence[Receipt], *, now: datetime) -> None:
+    """Halt what the provider refuses as a whole, before any address is locked: in the order of locks sender and campaign come first."""
+    refusals = [item for item in news if item.kind in HALTING]
+    if not refusals:
+        return
+    columns: list[Any] = [Delivery.id, Delivery.reference, Delivery.attempt, Delivery.state, Delivery.sender_id, Delivery.campaign_id]
+    rows = session.execute(select(*columns).where(Delivery.id.in_(_named(session, refusals)))).all()
+    fresh = [(row, item) for row, item in _pairs(rows, refusals) if states.after(row.state, item.status) != row.state]
+    halt_senders(session, {row.sender_id: item.error_code or "" for row, item in fresh if item.kind == "account"}, now=now)
+    halt_campaigns(session, {row.campaign_id for row, item in fresh if item.kind == "content" and row.campaign_id})
+
+
+def _locked(session: Session, news: Sequence[Receipt], also: Collection[int]) -> dict[int, Row[Any]]:
     columns: list[Any] = [
         Delivery.id,
         Delivery.state,
         Delivery.attempt,
         Delivery.reference,
         Delivery.address_id,
-        Delivery.campaign_id,
         Delivery.doubled,
         Delivery.reason,
         Delivery.error_code,
         Delivery.final_at,
     ]
-    ids = {item.delivery for item in news if item.delivery is not None}
-    named = {item.reference for item in news if item.delivery is None}
-    if named:
-        ids |= set(session.scalars(select(Delivery.id).where(Delivery.reference.in_(named))))
-    addresses = session.scalars(select(Delivery.address_id).where(Delivery.id.in_(ids))).all()
-    bulk.lock_rows(session, Address, [address for address in addresses if address is not None])
+    ids = _named(session, news)
+    addresses = session.scalars(select(Delivery.address_id).where(Delivery.id.in_(ids))).all() if ids else []
+    bulk.lock_rows(session, Address, {*(address for address in addresses if address is not None), *also})
+    if not ids:
+        return {}
     statement = select(*columns).where(Delivery.id.in_(ids)).order_by(Delivery.id).with_for_update(key_share=True)
     return {row.id: row for row in session.execute(statement)}
 
 
 def _change(row: Row[Any], items: Sequence[Receipt], *, now: datetime) -> dict[str, Any] | None:
     """Return what several receipts make of one delivery, or None when they bring nothing new."""
-    mine = [item for item in items if item.attempt is None or item.attempt <= row.attempt]
-    if not mine:
-        return None
-    state = states.after_all(row.state, [item.status for item in mine])
+    state = states.after_all(row.state, [item.status for item in items])
     reference, doubled = row.reference, row.doubled
-    for item in mine:
+    for item in items:
         if reference is None:
             reference = item.reference
         elif reference != item.reference:
             doubled = True
-    decisive = next((item for item in mine if item.status == state and item.status != row.state), None)
+    decisive = next((item for item in items if item.status == state and item.status != row.state), None)
     if (state, reference, doubled) == (row.state, row.reference, row.doubled):
         return None
     if state == row.state:
@@ -102,6 +129,14 @@ def _change(row: Row[Any], items: Sequence[Receipt], *, now: datetime) -> dict[s
         code, kind = (decisive.error_code, decisive.kind) if decisive else (None, None)
         decided = {"reason": kind, "error_code": code, "final_at": now if state in FINAL else None}
     return {"id": row.id, "state": state, "reference": reference, "doubled": doubled, **decided}
+
+
+def _take_back_guesses(session: Session, owners: Mapping[str, int]) -> None:
+    """Take references from deliveries that a look into the provider's list bound them to: who names the attempt knows better."""
+    if owners:
+        bound = session.execute(select(Delivery.id, Delivery.reference).where(Delivery.reference.in_(owners))).all()
+        guessed = [{"id": row.id, "reference": None} for row in bound if owners[row.reference] != row.id]
+        bulk.update_rows(session, Delivery, guessed, keys=["id"], sets=["reference"])
 
 
 def release(session: Session, pairs: Iterable[tuple[int | None, int]]) -> None:
@@ -124,17 +159,21 @@ def halt_campaigns(session: Session, ids: Collection[int]) -> None:
         session.execute(update(Campaign).where(Campaign.id.in_(ids), running).values(state="paused", reason="content"))
 
 
-def _act_on_kinds(session: Session, deliveries: Mapping[int, Row[Any]], of_delivery: Mapping[int, Sequence[Receipt]], *, now: datetime) -> None:
-    refusals = [(deliveries[key], item) for key, items in of_delivery.items() for item in items if item.kind]
-    suppress(
-        session,
-        [
-            {"id": row.address_id, "suppressed_at": now, "suppressed_reason": item.kind, "suppressed_source": item.error_code}
-            for row, item in refusals
-            if item.kind in SUPPRESSING and row.address_id is not None
-        ],
-    )
-    halt_campaigns(session, {row.campaign_id for row, item in refusals if item.kind == "content" and row.campaign_id})
+def halt_senders(session: Session, codes: Mapping[int, str], *, now: datetime) -> None:
+    """Halt senders whose account the provider refuses; `codes` says why, by sender."""
+    for sender_id in sorted(codes):
+        session.execute(update(Sender).where(Sender.id == sender_id).values(paused_at=now, paused_reason=f"account {codes[sender_id]}"))
+
+
+def _suppress_refused(session: Session, deliveries: Mapping[int, Row[Any]], of_delivery: Mapping[int, Sequence[Receipt]], *, now: datetime) -> None:
+    """Suppress the addresses that receipts call bad, or whose owner said no."""
+    rows = [
+        {"id": deliveries[key].address_id, "suppressed_at": now, "suppressed_reason": item.kind, "suppressed_source": item.error_code}
+        for key, items in of_delivery.items()
+        for item in items
+        if item.kind in SUPPRESSING and deliveries[key].address_id is not None
+    ]
+    suppress(session, rows)
 
 
 def match_kept(session: Session, *, now: datetime) -> int:
@@ -152,9 +191,13 @@ def match_kept(session: Session, *, now: datetime) -> int:
     return len(rows)
 
 
-def _store_replies(session: Session, replies: Sequence[Reply], *, now: datetime) -> None:
+def _store_replies(session: Session, replies: Sequence[Reply], *, now: datetime) -> list[Reply]:
+    """Keep replies, and return those that are new and mean something; a provider's repetition must not outlive a later word."""
     if not replies:
-        return
+        return []
+    references = select(tables.Reply.channel, tables.Reply.reference).where(tables.Reply.reference.in_({reply.reference for reply in replies}))
+    known = {tuple(row) for row in session.execute(references)}
+    fresh = {(reply.channel, reply.reference): reply for reply in reversed(replies) if (reply.channel, reply.reference) not in known}
     rows = [
         {
             "channel": reply.channel,
@@ -164,18 +207,27 @@ def _store_replies(session: Session, replies: Sequence[Reply], *, now: datetime)
             "meaning": "opt_out" if reply.stops else "opt_in" if reply.restarts else None,
             "received_at": now,
         }
-        for reply in replies
+        for reply in reversed(fresh.values())
     ]
     bulk.insert_rows(session, tables.Reply, rows, ignore_conflicts=True)
-    for channel in sorted({reply.channel for reply in replies}):
-        _suppress_who_stopped(session, channel, {reply.sender for reply in replies if reply.stops and reply.channel == channel}, now=now)
+    return [reply for reply in reversed(fresh.values()) if reply.stops or reply.restarts]
 
 
-def _suppress_who_stopped(session: Session, channel: str, values: Collection[str], *, now: datetime) -> None:
-    """Suppress those who said stop. Saying "start" lifts only what the person's own "stop" set; staff do the rest."""
-    if not values:
-        return
-    bulk.insert_rows(session, Address, [{"channel": channel, "value": value} for value in sorted(values)], ignore_conflicts=True)
-    found = session.scalars(select(Address.id).where(Address.channel == channel, Address.value.in_(values)).order_by(Address.id)).all()
-    bulk.lock_rows(session, Address, found)
-    suppress(session, [{"id": key, "suppressed_at": now, "suppressed_reason": "opted_out", "suppressed_source": "reply"} for key in found])
+def _addresses_of(session: Session, replies: Sequence[Reply]) -> dict[tuple[str, str], int]:
+    """Return the address of each person who replied, made where there is none yet."""
+    if not replies:
+        return {}
+    people = sorted({(reply.channel, reply.sender) for reply in replies})
+    bulk.insert_rows(session, Address, [{"channel": channel, "value": value} for channel, value in people], ignore_conflicts=True)
+    rows = session.execute(select(Address.id, Address.channel, Address.value).where(Address.value.in_({value for _channel, value in people})))
+    return {(row.channel, row.value): row.id for row in rows if (row.channel, row.value) in people}
+
+
+def _do_as_said(session: Session, replies: Sequence[Reply], people: Mapping[tuple[str, str], int], *, now: datetime) -> None:
+    """Suppress who said stop. Saying "start" later lifts only what the person's own "stop" set; staff do the rest."""
+    last = {people[reply.channel, reply.sender]: reply for reply in replies}
+    stopped = [key for key, reply in last.items() if reply.stops]
+    suppress(session, [{"id": key, "suppressed_at": now, "suppressed_reason": "opted_out", "suppressed_source": BY_REPLY} for key in stopped])
+    lifted = [{"id": key, "suppressed_source": BY_REPLY} for key, reply in sorted(last.items()) if not reply.stops]
+    cleared = "suppressed_at = null, suppressed_reason = null, suppressed_source = null"
+    bulk.update_rows(session, Address, lifted, keys=["id", "suppressed_source"], sets=[], extra=cleared)

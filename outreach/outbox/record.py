@@ -87,8 +87,8 @@ def _suppress(session: Session, answers: Sequence[tuple[Claimed, Outcome]], *, n
 def _halt(session: Session, sender_id: int, answers: Sequence[tuple[Claimed, Outcome]], *, now: datetime) -> None:
     """Halt what the provider refuses as a whole: the sender for its account, the campaign for its text."""
     refusals = [(claimed, outcome) for claimed, outcome in answers if isinstance(outcome, Rejected)]
-    for code in {outcome.code for _claimed, outcome in refusals if outcome.kind == "account"}:
-        session.execute(update(Sender).where(Sender.id == sender_id).values(paused_at=now, paused_reason=f"account {code}"))
+    codes = [outcome.code for _claimed, outcome in refusals if outcome.kind == "account"]
+    receipts.halt_senders(session, {sender_id: codes[-1]} if codes else {}, now=now)
     campaigns = {claimed.campaign_id for claimed, outcome in refusals if outcome.kind == "content" and claimed.campaign_id}
     receipts.halt_campaigns(session, campaigns)
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
 from outreach.channels.base import Found, Message, Receipt
@@ -53,11 +53,16 @@ class Answer:
 
 
 def expire(session: Session) -> int:
-    """Turn deliveries whose lease ran out into unknown ones; their addresses stay held. Return how many."""
+    """Turn deliveries whose lease ran out into unknown ones; their addresses stay held. Return how many.
+
+    What a late answer or a receipt is just being written to is left for the next time: this waits for nobody.
+    """
     now = database_now(session)
-    over = update(Delivery).where(Delivery.state == "sending", Delivery.lease_until < now)
-    rows = session.execute(over.values(state="unknown", reason="lease_over", lease_until=None, due_at=now).returning(Delivery.id))
-    return len(rows.all())
+    over = select(Delivery.id).where(Delivery.state == "sending", Delivery.lease_until < now)
+    ids = session.scalars(over.order_by(Delivery.id).with_for_update(skip_locked=True, key_share=True)).all()
+    rows = [{"id": key, "state": "unknown", "reason": "lease_over", "due_at": now} for key in ids]
+    bulk.update_rows(session, Delivery, rows, keys=["id"], sets=["state", "reason", "due_at"], extra="lease_until = null")
+    return len(ids)
 
 
 def questions(session: Session, *, sender_id: int, grace: Grace) -> list[Question]:
@@ -92,8 +97,10 @@ def _next_turn(question: Question, grace: Grace, now: datetime) -> datetime:
 def answer(session: Session, *, provider: str, answers: Sequence[Answer], grace: Grace, now: datetime) -> None:
     """Settle by what the provider's list showed: found is accepted; never had it, when that may be believed, is queued again."""
     answered = [item for item in answers if item.found is not None]
+    busy = _lock_addresses(session, [item.question.message.delivery for item in answered])
     taken = _bound(session, [found.reference for item in answered for found in item.found or ()])
     news = []
+    answered = [item for item in answered if not (item.found and item.question.message.delivery in busy)]  # what was found may be the other's: ask later
     for item in answered:
         message = item.question.message
         free = next((found for found in item.found or () if taken.setdefault(found.reference, message.delivery) == message.delivery), None)
@@ -105,6 +112,16 @@ def answer(session: Session, *, provider: str, answers: Sequence[Answer], grace:
     believed = [question for question in absent if question.asked_at >= grace.over(question.claimed_at)]
     if not grace.by_person:
         send_again(session, [(question.message.delivery, question.message.attempt) for question in believed], now=now)
+
+
+def _lock_addresses(session: Session, deliveries: Sequence[int]) -> set[int]:
+    """Lock the addresses of deliveries, and return those deliveries to whose address another message is just being sent."""
+    rows = session.execute(select(Delivery.id, Delivery.address_id).where(Delivery.id.in_(deliveries))).all()
+    addresses = {row.address_id for row in rows if row.address_id is not None}
+    bulk.lock_rows(session, Address, addresses)
+    sending = select(Delivery.address_id).where(Delivery.address_id.in_(addresses), Delivery.state == "sending", Delivery.id.not_in(deliveries))
+    crowded = set(session.scalars(sending))
+    return {row.id for row in rows if row.address_id in crowded}
 
 
 def _bound(session: Session, references: Sequence[str]) -> dict[str, int]:
