@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
+from outreach.database import bulk
 from outreach.database.tables import FINAL, Campaign, CampaignStep, Delivery
 from outreach.settings import Settings
 
@@ -12,11 +13,22 @@ FAILURES = ("failed", "undelivered")
 
 
 def review(session: Session, *, settings: Settings, now: datetime) -> None:
-    """Judge each canary that is complete, and finish each campaign that is done."""
-    for campaign in session.scalars(select(Campaign).where(Campaign.state == "canary").with_for_update()).all():
-        _judge_canary(session, campaign, settings=settings, now=now)
-    for campaign in session.scalars(select(Campaign).where(Campaign.state == "running").with_for_update()).all():
-        _finish(session, campaign, now=now)
+    """Judge each canary that is complete, finish each campaign that is done, and skip what came back to a cancelled one."""
+    going = select(Campaign).where(Campaign.state.in_(("canary", "running"))).order_by(Campaign.id).with_for_update()
+    for campaign in session.scalars(going).all():
+        if campaign.state == "canary":
+            _judge_canary(session, campaign, settings=settings, now=now)
+        if campaign.state == "running":
+            _finish(session, campaign, now=now)
+    _skip_cancelled(session, now=now)
+
+
+def _skip_cancelled(session: Session, *, now: datetime) -> None:
+    """Skip what was claimed when its campaign was cancelled, and was then found never to have been sent. Waits for nobody."""
+    back = select(Delivery.id).join(Campaign, Campaign.id == Delivery.campaign_id).where(Delivery.state == "queued", Campaign.state == "cancelled")
+    ids = session.scalars(back.order_by(Delivery.id).with_for_update(of=Delivery, skip_locked=True)).all()
+    rows = [{"id": key, "final_at": now} for key in ids]
+    bulk.update_rows(session, Delivery, rows, keys=["id"], sets=["final_at"], extra="state = 'skipped', reason = 'cancelled'")
 
 
 def _judge_canary(session: Session, campaign: Campaign, *, settings: Settings, now: datetime) -> None:
