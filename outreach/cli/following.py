@@ -35,17 +35,23 @@ def bar(label: str) -> Iterator[Callable[[int], None]]:
 
 def follow(office: Office, name: str, *, works: bool) -> None:
     """Show a campaign's progress until it rests; with `works` send it in this process meanwhile."""
+    if _look(office, name)[1]:
+        return
     worker: AbstractContextManager[Any] = _embedded(office) if works else nullcontext()
     with worker, _shown() as show:
-        while True:
-            with office.database.read() as session:
-                campaign = directory.named(session, name)
-                steps = statements.steps(session, campaign)
-                rests = progress.resting(session, campaign, settings=office.settings, now=office.now())
-            show(steps)
-            if rests:
-                return
+        rests = False
+        while not rests:
             time.sleep(LOOK)
+            steps, rests = _look(office, name)
+            show(steps)
+
+
+def _look(office: Office, name: str) -> tuple[list[dict[str, Any]], bool]:
+    """Return a campaign's statement by step, and whether it rests."""
+    with office.database.read() as session:
+        campaign = directory.named(session, name)
+        rests = progress.resting(session, campaign, settings=office.settings, now=office.now())
+        return statements.steps(session, campaign), rests
 
 
 def _embedded(office: Office) -> AbstractContextManager[Any]:

@@ -1,9 +1,10 @@
 """Open the database: one door to SQLite (the embedded default) and PostgreSQL, with the same law on both."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
@@ -31,6 +32,7 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = url
         self.engine = _engine(url)
+        self._turn: AbstractContextManager[Any] = nullcontext() if self.is_postgresql else Lock()
 
     @property
     def is_postgresql(self) -> bool:
@@ -39,8 +41,11 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """Open a transaction that commits at the end, or rolls back on any error."""
-        with self._reachable(), Session(self.engine, expire_on_commit=False) as session, session.begin():
+        """Open a transaction that commits at the end, or rolls back on any error.
+
+        On SQLite the threads of a process take turns: its own way of waiting is to sleep and look again, up to 100 ms at a time.
+        """
+        with self._turn, self._reachable(), Session(self.engine, expire_on_commit=False) as session, session.begin():
             session.connection()
             yield session
 

@@ -12,13 +12,15 @@ from outreach.channels import directory
 from outreach.channels.base import Channel, Message, Outcome, ProviderUnavailable
 from outreach.database.engine import Database
 from outreach.outbox import hours, senders, settle
-from outreach.outbox.claim import Claimed, Rules, Slice, claim
+from outreach.outbox.claim import SIZES, Claimed, Rules, Slice, claim
 from outreach.outbox.record import Patience, record
 from outreach.outbox.settle import Answer, Grace, Question
 from outreach.settings import Sender, Settings
 
 BATCH = 100
 """Answers that are recorded at once when they come fast; else what came within MOMENT. A batch costs about three statements."""
+MOST_UNRECORDED = 1000
+"""Answers that may wait to be recorded before nothing more is claimed: what a kill -9 would leave to be settled."""
 MOMENT = 0.05
 LONGEST_PAUSE = timedelta(seconds=1)
 
@@ -80,14 +82,14 @@ class _Stream:
         self._answers: list[tuple[Claimed, Outcome]] = []
         self._moved = asyncio.Event()
         self._slices: set[asyncio.Task[None]] = set()
-        self._answered = 0
+        self._unanswered = self._answered = 0
 
     async def run(self, goes_on: Callable[[], bool]) -> int:
         """Claim while there is room, record beside it, and return the number of answers once nothing is under way."""
         recorder = asyncio.create_task(self._record())
         try:
             while goes_on() and not recorder.done():
-                if len(self._under_way) >= 2 * self._sender.in_flight:
+                if self._unanswered >= max(2 * self._sender.in_flight, SIZES[-1]) or len(self._answers) > MOST_UNRECORDED:
                     await self._wait_for_answers()
                 elif not await self._claim():
                     break
@@ -108,6 +110,7 @@ class _Stream:
                 await self._wait_for_answers()  # a busy address may come free
             return taken.wait is not None or bool(self._under_way)
         self._under_way |= {item.message.delivery: item for item in taken.claimed}
+        self._unanswered += len(taken.claimed)
         covered = self._outbox.settings.lease - self._outbox.settings.request_timeout
         sending = self._channel.send([item.message for item in taken.claimed], until=begun + covered.total_seconds(), answered=self._answer)
         task = asyncio.create_task(sending)
@@ -117,6 +120,7 @@ class _Stream:
 
     def _answer(self, message: Message, outcome: Outcome) -> None:
         self._answers.append((self._under_way[message.delivery], outcome))
+        self._unanswered -= 1
         if len(self._answers) >= BATCH:
             self._moved.set()
 
