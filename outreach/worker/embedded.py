@@ -37,8 +37,6 @@ class Embedded:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._over.set()
-        self._worker.signal_consumer_close()
-        self._app.send_task("outreach.tick")  # it looks up from its queue only when something comes, or after two seconds
         self._worker.stop()
         for thread in self._threads:
             thread.join(30)
