@@ -5,8 +5,9 @@ from datetime import datetime, timedelta
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
+from outreach.campaigns import ladder
 from outreach.database import bulk
-from outreach.database.tables import FINAL, Campaign, CampaignStep, Delivery
+from outreach.database.tables import FINAL, Campaign, Delivery
 from outreach.settings import Settings
 
 FAILURES = ("failed", "undelivered")
@@ -51,16 +52,8 @@ def _judge_canary(session: Session, campaign: Campaign, *, settings: Settings, n
 
 def _finish(session: Session, campaign: Campaign, *, now: datetime) -> None:
     counts = _counts(session, campaign)
-    if any(state not in FINAL for state in counts) or _steps_to_come(session, campaign):
-        return
-    campaign.state, campaign.finished_at = "finished", now
-
-
-def _steps_to_come(session: Session, campaign: Campaign) -> bool:
-    """Whether a later step still has to be advanced to; once its deliveries stand it has begun."""
-    last = select(func.max(CampaignStep.number)).where(CampaignStep.campaign_id == campaign.id).scalar_subquery()
-    reached = select(func.max(Delivery.step)).where(Delivery.campaign_id == campaign.id).scalar_subquery()
-    return bool(session.scalar(select(last > reached)))
+    if all(state in FINAL for state in counts) and not ladder.to_come(session, campaign, now=now):
+        campaign.state, campaign.finished_at = "finished", now
 
 
 def _counts(session: Session, campaign: Campaign) -> dict[str, int]:

@@ -187,6 +187,8 @@ def _due_rows(size: int, *, alone: bool) -> Select[Any]:
     columns: list[Any] = [
         Delivery.id,
         Delivery.address_id,
+        Delivery.recipient_id,
+        Delivery.rank,
         Delivery.attempt,
         Delivery.segments,
         MessageText.digest,
@@ -252,9 +254,11 @@ def _write_bodies(session: Session, rows: Sequence[Row[Any]], campaign: Campaign
     claimed: dict[int, Claimed] = {}
     unwritable: list[tuple[Row[Any], str]] = []
     shared = campaign.fields if campaign else {}
+    others = texts.names_of_alternates(session, rows) if campaign else {}
     for row in rows:
+        fields = {**shared, **(row.fields or {})} | ({"contact": others[row.id]} if row.id in others else {})
         try:
-            body = texts.body(session, row.digest, {**shared, **(row.fields or {})})
+            body = texts.body(session, row.digest, fields)
         except TemplateInvalid:
             unwritable.append((row, "content"))
             continue

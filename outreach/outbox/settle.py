@@ -7,6 +7,7 @@ in the list" mean "never had it". A double that shows itself later is counted in
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
@@ -68,8 +69,20 @@ def expire(session: Session) -> int:
 def questions(session: Session, *, sender_id: int, grace: Grace) -> list[Question]:
     """Return the unknown deliveries whose turn it is to be asked about, and put their next turn after the answer."""
     now = database_now(session)
+    columns: list[Any] = [
+        Delivery.id,
+        Delivery.recipient_id,
+        Delivery.rank,
+        Delivery.attempt,
+        Delivery.claimed_at,
+        Delivery.fields.label("own"),
+        Recipient.fields.label("personal"),
+        Campaign.fields.label("shared"),
+        Address.value,
+        MessageText.digest,
+    ]
     statement = (
-        select(Delivery.id, Delivery.attempt, Delivery.claimed_at, Delivery.fields, Recipient.fields, Campaign.fields, Address.value, MessageText.digest)
+        select(*columns)
         .join(Address, Address.id == Delivery.address_id)
         .join(MessageText, MessageText.id == Delivery.text_id)
         .outerjoin(Recipient, Recipient.id == Delivery.recipient_id)
@@ -80,9 +93,12 @@ def questions(session: Session, *, sender_id: int, grace: Grace) -> list[Questio
         .with_for_update(skip_locked=True, key_share=True, of=Delivery)
     )
     asked = []
-    for key, attempt, claimed_at, own, personal, shared, value, digest in session.execute(statement):
-        body = texts.body(session, digest, {**(shared or {}), **(personal or own or {})})
-        asked.append(Question(Message(key, attempt, value, body), claimed_at, now))
+    rows = session.execute(statement).all()
+    others = texts.names_of_alternates(session, rows)
+    for row in rows:
+        fields = {**(row.shared or {}), **(row.personal or row.own or {})} | ({"contact": others[row.id]} if row.id in others else {})
+        message = Message(row.id, row.attempt, row.value, texts.body(session, row.digest, fields))
+        asked.append(Question(message, row.claimed_at, now))
     turns = [{"id": item.message.delivery, "due_at": _next_turn(item, grace, now)} for item in asked]
     bulk.update_rows(session, Delivery, turns, keys=["id"], sets=["due_at"])
     return asked
