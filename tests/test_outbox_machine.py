@@ -1,0 +1,368 @@
+"""No interleaving of claims, answers, crashes, receipts, settling and stops sends twice, loses anybody, or makes the statement lie.
+
+The machine drives the real functions of the outbox on a real database, by the database's own clock. Only the provider is written by
+hand, at the network's seam: it keeps what it accepted, and its list shows that at once.
+"""
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from sqlalchemy import Row, text
+
+from outreach import clock
+from outreach.campaigns import ladder, launching, progress
+from outreach.channels.base import Accepted, Deferred, Found, Kind, Message, Outcome, Receipt, Rejected, Status, Uncertain
+from outreach.database.engine import Database
+from outreach.database.tables import FINAL, Base
+from outreach.outbox import receipts, senders, settle
+from outreach.outbox.claim import Claimed
+from outreach.outbox.states import RANK
+
+from drive import LEASE, REMINDER, SHORT, Office, office, phone, recount  # isort: skip
+
+TIMEOUT = timedelta(seconds=5)
+DAYS = {"sms": timedelta(hours=72)}
+PEOPLE = 6
+TABLES = [table.name for table in Base.metadata.sorted_tables]
+spans = st.sampled_from([timedelta(seconds=1), timedelta(seconds=11), LEASE + timedelta(seconds=1), timedelta(seconds=31)])
+any_of = st.integers(0, 10**6)
+"""Chooses one of what there is, by its remainder."""
+
+
+@dataclass
+class Kept:
+    """A message that the provider accepted."""
+
+    reference: str
+    message: Message
+    outcome: Status
+    created_at: datetime
+
+
+class Provider:
+    """A provider in memory: it accepts, and its list is complete at once."""
+
+    def __init__(self) -> None:
+        self.kept: list[Kept] = []
+
+    def accept(self, message: Message, outcome: Status) -> str:
+        """Take a message, and return its reference."""
+        reference = f"SM{len(self.kept) + 1}"
+        self.kept.append(Kept(reference, message, outcome, clock.now()))
+        return reference
+
+    def find(self, message: Message) -> list[Found]:
+        """Show the messages to this address with exactly this body."""
+        return [Found(kept.reference, "accepted") for kept in self.kept if (kept.message.to, kept.message.body) == (message.to, message.body)]
+
+    def elapse(self, span: timedelta) -> None:
+        """Grow older."""
+        for kept in self.kept:
+            kept.created_at -= span
+
+
+@dataclass
+class Held:
+    """A claimed delivery in a worker's memory, and the time that has passed since its claim."""
+
+    claimed: Claimed
+    age: timedelta = timedelta(0)
+
+
+@dataclass
+class Scene:
+    """A launched campaign, kept as copies of its tables, so that each story begins with the same rows."""
+
+    desk: Office
+    enterprises: list[int] = field(default_factory=list)
+
+    def keep(self) -> None:
+        """Copy every table."""
+        with self.desk.database.write() as session:
+            for name in TABLES:
+                session.execute(text(f"create table kept_{name} as select * from {name}"))
+
+    def restore(self) -> None:
+        """Put every table back."""
+        with self.desk.database.write() as session:
+            if self.desk.database.is_postgresql:
+                session.execute(text(f"truncate {', '.join(TABLES)}"))
+            for name in [] if self.desk.database.is_postgresql else reversed(TABLES):
+                session.execute(text(f"delete from {name}"))
+            for name in TABLES:
+                session.execute(text(f"insert into {name} select * from kept_{name}"))
+
+
+class Drive(RuleBasedStateMachine):
+    """A campaign of two steps to six enterprises; the last three of them share one phone."""
+
+    def __init__(self, scene: Scene) -> None:
+        super().__init__()
+        self.desk, self.scene = scene.desk, scene
+        self.provider = Provider()
+        self.hand: list[Held] = []
+        self.answers: list[tuple[Claimed, Outcome]] = []
+        self.codes = itertools.count(1)
+        self.suppressed: set[str] = set()
+        self.settled: set[int] = set()
+        self.seen: dict[int, str] = {}
+        self.looked_at: Any = None
+
+    @initialize()
+    def begin(self) -> None:
+        self.scene.restore()
+
+    # --- the worker ---
+
+    @rule()
+    def claim(self) -> None:
+        running = self.state() in ("canary", "running")
+        for claimed in self.desk.claim().claimed:
+            self.hand.append(Held(claimed))
+            if claimed.campaign_id is not None:
+                assert running
+                assert claimed.message.to not in self.suppressed
+                assert not self.speaks_for(claimed.message.delivery) <= self.settled
+
+    def speaks_for(self, delivery: int) -> set[int]:
+        spoken = "select enterprise_id from recipient_enterprise s join delivery d on d.recipient_id = s.recipient_id where d.id = :d"
+        with self.desk.database.read() as session:
+            return set(session.scalars(text(spoken), {"d": delivery}))
+
+    def next_in_hand(self, choice: int) -> Held | None:
+        """Take a message that is yet to be sent; what is too old for its lease is given back unsent, as a channel does."""
+        if not self.hand:
+            return None
+        held = self.hand.pop(choice % len(self.hand))
+        if held.age > LEASE - TIMEOUT:
+            self.answers.append((held.claimed, Deferred(timedelta(0))))
+            return None
+        return held
+
+    @precondition(lambda self: self.hand)
+    @rule(choice=any_of, outcome=st.sampled_from(["delivered", "delivered", "undelivered", "failed"]), heard=st.booleans())
+    def provider_accepts(self, choice: int, outcome: Status, heard: bool) -> None:
+        if held := self.next_in_hand(choice):
+            reference = self.provider.accept(held.claimed.message, outcome)
+            self.answers.append((held.claimed, Accepted(reference) if heard else Uncertain("TimeoutError")))
+
+    @precondition(lambda self: self.hand)
+    @rule(choice=any_of, kind=st.sampled_from(["address", "temporary", "account", "content"]))
+    def provider_refuses(self, choice: int, kind: Kind) -> None:
+        if held := self.next_in_hand(choice):
+            self.answers.append((held.claimed, Rejected(kind, "1")))
+
+    @precondition(lambda self: self.hand)
+    @rule(choice=any_of, outcome=st.sampled_from([Deferred(timedelta(0), strained=True), Uncertain("http 500")]))
+    def provider_never_had_it(self, choice: int, outcome: Outcome) -> None:
+        if held := self.next_in_hand(choice):
+            self.answers.append((held.claimed, outcome))
+
+    @precondition(lambda self: self.answers)
+    @rule(choice=any_of)
+    def record(self, choice: int) -> None:
+        """Record some answers; the others come later, or never."""
+        some = self.answers[choice % len(self.answers) :]
+        del self.answers[choice % len(self.answers) :]
+        self.desk.record(*some)
+        self.suppressed |= {claimed.message.to for claimed, outcome in some if outcome == Rejected("address", "1") and self.is_suppressed(claimed.message.to)}
+
+    def is_suppressed(self, number: str) -> bool:
+        return self.desk.address(number).suppressed_at is not None
+
+    @precondition(lambda self: self.hand or self.answers)
+    @rule()
+    def crash(self) -> None:
+        self.hand.clear()
+        self.answers.clear()
+
+    # --- time, and who looks after what waits ---
+
+    @rule(span=spans)
+    def time_passes(self, span: timedelta) -> None:
+        self.desk.elapse(span)
+        self.provider.elapse(span)
+        for held in self.hand:
+            held.age += span
+
+    @rule()
+    def leases_end(self) -> None:
+        self.desk.expire()
+
+    @rule(answers=st.booleans())
+    def look_up(self, answers: bool) -> None:
+        self.desk.ask(self.provider.find if answers else lambda _message: None)
+
+    @rule()
+    def patience_ends(self) -> None:
+        with self.desk.database.write() as session:
+            settle.fall_silent(session, patience=DAYS, now=clock.now())
+
+    @rule()
+    def campaign_goes_on(self) -> None:
+        with self.desk.database.write() as session:
+            progress.review(session, settings=self.desk.settings, now=clock.now())
+            ladder.advance(session, now=clock.now())
+
+    # --- what comes back ---
+
+    @precondition(lambda self: self.provider.kept)
+    @rule(choices=st.lists(st.tuples(any_of, st.booleans(), st.booleans()), min_size=1, max_size=4))
+    def receipts_come(self, choices: list[tuple[int, bool, bool]]) -> None:
+        """In any order, any number of times, before our record or long after; with the attempt that they belong to, or without."""
+        news = []
+        for choice, final, named in choices:
+            kept = self.provider.kept[choice % len(self.provider.kept)]
+            own = (kept.message.delivery, kept.message.attempt) if named else (None, None)
+            news.append(Receipt("twilio", kept.reference, kept.outcome if final else "accepted", *own))
+        self.desk.hear(*news)
+
+    @rule()
+    def kept_receipts_are_matched(self) -> None:
+        with self.desk.database.write() as session:
+            receipts.match_kept(session, now=clock.now())
+
+    # --- what people do ---
+
+    @rule(place=st.integers(0, PEOPLE - 1))
+    def an_enterprise_signs(self, place: int) -> None:
+        self.settled.add(self.scene.enterprises[place])
+        self.desk.settle_enterprise(self.scene.enterprises[place])
+
+    @rule(number=st.integers(1, 4))
+    def somebody_says_stop(self, number: int) -> None:
+        self.suppressed.add(phone(number))
+        self.desk.suppress(phone(number))
+
+    def state(self) -> str:
+        with self.desk.database.read() as session:
+            return str(session.execute(text("select state from campaign")).scalar_one())
+
+    @rule()
+    def pause(self) -> None:
+        if self.state() in ("canary", "running"):
+            with self.desk.database.write() as session:
+                launching.pause(session, "drive")
+
+    @rule()
+    def mend(self) -> None:
+        """Let the sender and the campaign go on."""
+        paused = self.state() == "paused"
+        with self.desk.database.write() as session:
+            senders.resume(session, "sms")
+            if paused:
+                launching.resume(session, "drive")
+
+    @rule(really=st.sampled_from([False, False, False, True]))
+    def cancel(self, really: bool) -> None:
+        if really and self.state() not in ("finished", "cancelled"):
+            with self.desk.database.write() as session:
+                launching.cancel(session, "drive", now=clock.now())
+
+    @rule(number=st.integers(1, 4))
+    def a_code_is_asked_for(self, number: int) -> None:
+        count = next(self.codes)
+        self.desk.alone(f"code:{count}", phone(number), fields={"one_time_code": f"{count:06d}"})
+
+    # --- what holds at every moment ---
+
+    @invariant()
+    def all_is_well(self) -> None:
+        """Look only when something changed: most of what may happen changes nothing."""
+        with self.desk.database.read() as session:
+            rows = session.execute(text("select id, recipient_id, step, purpose, state, reason, doubled, attempt from delivery order by id")).all()
+            held = session.execute(text("select id, holder from address order by id")).all()
+        if (facts := (rows, held, len(self.settled), len(self.provider.kept))) != self.looked_at:
+            self.looked_at = facts
+            self.nobody_is_written_to_twice(rows)
+            self.no_delivery_goes_back({row.id: row.state for row in rows})
+            self.desk.fly_alone()
+            told = self.desk.statement()
+            del told["at"]
+            assert told == recount(self.desk)
+
+    def nobody_is_written_to_twice(self, rows: Sequence[Row[Any]]) -> None:
+        keys = {row.id: (row.recipient_id, row.step, row.purpose) for row in rows}
+        written = Counter(keys[kept.message.delivery] for kept in self.provider.kept)
+        assert not written or max(written.values()) == 1, written
+        assert not any(row.doubled for row in rows)
+
+    def no_delivery_goes_back(self, states: dict[int, str]) -> None:
+        for key, before in self.seen.items():
+            assert RANK.get(states[key], 0) >= RANK.get(before, 0), (key, before, states[key])
+            assert before not in FINAL or states[key] in FINAL, (key, before, states[key])
+        self.seen = states
+
+    def teardown(self) -> None:
+        """Let everything come to its end: then nobody is forgotten, and what the provider did is what we say."""
+        self.crash()
+        self.mend()
+        for _ in range(6):
+            self.time_passes(timedelta(seconds=31))
+            self.leases_end()
+            self.look_up(True)
+            self.campaign_goes_on()
+            self.send_all()
+            self.desk.hear(*(Receipt("twilio", kept.reference, kept.outcome, kept.message.delivery, kept.message.attempt) for kept in self.provider.kept))
+            self.all_is_well()
+            if self.state() in ("finished", "cancelled") and all(state in FINAL for state in self.seen.values()):
+                break
+        rows = {row.id: row for row in self.desk.deliveries()}
+        for kept in self.provider.kept:
+            assert rows[kept.message.delivery].state == kept.outcome
+        sent = {kept.message.delivery for kept in self.provider.kept}
+        for key, row in rows.items():
+            assert row.state in FINAL, row
+            assert key in sent or (row.reason and row.state in ("skipped", "failed")), row
+
+    def send_all(self) -> None:
+        while self.claim() or self.hand:
+            while self.hand:
+                self.provider_accepts(0, "delivered", True)
+            self.desk.record(*self.answers)
+            self.answers.clear()
+
+
+def play(database: Database, home: Path, **profile: Any) -> None:
+    desk = office(database, home)
+    phones = [phone(number) for number in (1, 2, 3, 4, 4, 4)]
+    scene = Scene(desk, desk.enterprises(PEOPLE, phones=phones))
+    steps = [{"channel": "sms", "template": SHORT}, {"channel": "sms", "template": REMINDER, "when": "unsigned", "after": "1s"}]
+    desk.launch(one_per="enterprise", steps=steps, alternates=0)
+    scene.keep()
+    checks = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
+    machine: Any = lambda: Drive(scene)  # noqa: E731
+    run_state_machine_as_test(machine, settings=settings(deadline=None, suppress_health_check=checks, **profile))
+
+
+@pytest.fixture
+def opened(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Database]]:
+    databases: list[Database] = []
+
+    def make(kind: str) -> Database:
+        databases.append(Database(request.getfixturevalue(f"new_{kind}")()))
+        return databases[-1]
+
+    yield make
+    for database in databases:
+        database.close()
+
+
+def test_no_interleaving_sends_twice_or_forgets(opened: Callable[[str], Database], tmp_path: Path) -> None:
+    play(opened("sqlite"), tmp_path, max_examples=40, stateful_step_count=30)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_no_interleaving_sends_twice_or_forgets_told_at_length(opened: Callable[[str], Database], tmp_path: Path, kind: str) -> None:
+    play(opened(kind), tmp_path, max_examples=400, stateful_step_count=60)
