@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import insert
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
 from outreach.audiences import conditions, segments, selection
@@ -279,6 +280,10 @@ LAW = {
     "手机 = +86-138-0013-8000": {1},
     "手机 like 139*": {2},
     '手机 = ""': {1, 3, 4},
+    "职务 != 法定代表人": {1, 2, 3, 4},
+    "not 职务 = 法定代表人": {1, 2, 3, 4},
+    '职务 = ""': {2, 3, 4},
+    "联系人 != 王五": {1, 3, 4},
     "联系人 = 赵六": set(),
     "联系人 = 李四 and 职务 = 法定代表人": set(),
     "联系人 = 李四 or 职务 = 法定代表人": {1},
@@ -292,6 +297,11 @@ LAW = {
 def test_the_law_of_audiences(county: Database) -> None:
     with county.read() as session:
         assert {text: set(session.scalars(selected_enterprise_ids(parse(text)))) for text in LAW} == LAW
+
+
+@pytest.mark.parametrize("text", ["规模 < 300", "规模 >= 300", "企业名称 like abc*"])
+def test_order_and_case_do_not_hang_on_the_collation_of_the_server(text: str) -> None:
+    assert 'COLLATE "C"' in str(judged(parse(text)).compile(dialect=postgresql.dialect()))
 
 
 @pytest.mark.parametrize("text", ["register.risk.level = 高", "attended(E1)", "已参加", "not attended", "signed(no-arrears-2026)"])
@@ -317,6 +327,15 @@ def test_the_longest_and_deepest_audiences_are_answered(county: Database) -> Non
         for text in LONGEST_AND_DEEPEST:
             tree = segments.audience(session, text)
             assert set(session.scalars(selected_enterprise_ids(tree))) == {row["pair"][0] for row in rows if matches(tree, row)}
+
+
+@pytest.mark.parametrize("word", ["and", "or"])
+def test_many_long_segments_at_once_are_answered(county: Database, now: datetime, word: str) -> None:
+    with county.write() as session:
+        for number in range(5):
+            segments.save(session, f"s{number}", f" {word} ".join(f"规模!={number}{place}" for place in range(100, 400)), actor="alice", now=now)
+        tree = segments.audience(session, f" {word} ".join(f"segment:s{number}" for number in range(5)))
+        assert selection.count(session, tree)["enterprises"] == 4
 
 
 def test_segments_in_segments_are_answered_until_they_are_too_large(county: Database, now: datetime) -> None:
@@ -351,4 +370,4 @@ def test_likely_slips_are_named(county: Database) -> None:
             "nobody has 行业 鞋",
             "规模 > 300 compares text, in which 1000 comes before 300",
         ]
-        assert selection.warnings(session, parse('镇街 = 逍林镇 and 镇街 != "" and 规上')) == []
+        assert selection.warnings(session, parse('镇街 = 逍林镇 and 镇街 != "" and 规上 and 镇街 in (“逍　林镇”)')) == []

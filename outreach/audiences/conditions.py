@@ -91,7 +91,7 @@ def _single(tree: Leaf) -> ColumnElement[bool]:
         case In(field, values):
             return _membership(field, values)
         case Like(field, pattern):
-            return and_(_text(field) != "", func.lower(Bytewise(_text(field))).like(_pattern(_clean(field, pattern)), escape="!"))
+            return and_(_text(field) != "", func.lower(Bytewise(_text(field))).like(_pattern(cleaned(field, pattern)), escape="!"))
         case Has(channel):
             return reachable(channel)
         case Signed(pledge):
@@ -116,7 +116,7 @@ def _comparison(field: Field, operator: str, value: Value) -> ColumnElement[bool
     if field in YES_NO:
         same = _is(field, value)
         return same if operator == "=" else not_(same)
-    column, text = _text(field), _clean(field, str(value))
+    column, text = _text(field), cleaned(field, str(value))
     match operator:
         case "=":
             return column == text
@@ -136,7 +136,7 @@ def _comparison(field: Field, operator: str, value: Value) -> ColumnElement[bool
 def _membership(field: Field, values: tuple[Value, ...]) -> ColumnElement[bool]:
     if field in YES_NO:
         return or_(false(), *(_is(field, value) for value in dict.fromkeys(values)))
-    return _text(field).in_([_clean(field, str(value)) for value in values])
+    return _text(field).in_([cleaned(field, str(value)) for value in values])
 
 
 def _is(field: Field, value: Value) -> ColumnElement[bool]:
@@ -164,7 +164,7 @@ def _text(field: Field) -> ColumnElement[str]:
     return COLUMNS[field]
 
 
-def _clean(field: Field, value: str) -> str:
+def cleaned(field: Field, value: str) -> str:
     """Clean a value as the import cleaned the cells that it is compared with; what is cleaned away altogether stays as it was."""
     match field:
         case "phone":

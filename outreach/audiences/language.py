@@ -29,10 +29,10 @@ _ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 
 
-def parse(text: str) -> Tree:
-    """Return what an audience says; raise an AudienceError with the place, in one line, when it says nothing."""
-    if len(text) > LENGTH_LIMIT:
-        raise errors.AudienceTooLong(length=len(text), limit=LENGTH_LIMIT)
+def parse(text: str, *, limit: int = LENGTH_LIMIT) -> Tree:
+    """Return what an audience of at most `limit` characters says; raise an AudienceError with the place, in one line, when it says nothing."""
+    if len(text) > limit:
+        raise errors.AudienceTooLong(length=len(text), limit=limit)
     if not text.strip(" \t\r\n\u3000\ufeff"):
         raise errors.AudienceEmpty()
     try:

@@ -19,6 +19,8 @@ from outreach.i18n import say
 
 NAME = re.compile(r"[\w\-.]+")
 NAME_LIMIT = 64
+STORED_LIMIT = 3 * language.LENGTH_LIMIT
+"""Characters of a segment's normal wording, whose blanks and quotation marks make it longer than what was typed."""
 SIZE_LIMIT = 2000
 """Conditions and values of one audience with its segments filled in: each is a bind of the statement."""
 DEPTH_LIMIT = 2 * language.DEPTH_LIMIT + 4
@@ -72,7 +74,7 @@ def resolve(session: Session, name: str) -> Tree:
     if expression is None:
         raise errors.SegmentNotFound(name=name, advice=advice(name, session.scalars(select(Segment.name).order_by(Segment.name))))
     try:
-        return parse(expression)
+        return parse(expression, limit=STORED_LIMIT)
     except errors.AudienceError as error:
         raise errors.SegmentBroken(name=name, why=say(error)) from error
 

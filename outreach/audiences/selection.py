@@ -1,12 +1,13 @@
 """What an audience selects: its figures, and what in it looks mistyped."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import case, distinct, func, select
 from sqlalchemy.orm import Session
 
-from outreach.audiences.conditions import COLUMNS, C, E, condition, everyone, reachable
+from outreach.audiences.conditions import COLUMNS, C, E, cleaned, condition, everyone, reachable
 from outreach.audiences.fields import FIELDS, YES_NO, nearest
 from outreach.audiences.tree import Compare, In, Tree, walk
 from outreach.i18n import gettext as _
@@ -14,6 +15,8 @@ from outreach.i18n import gettext as _
 CHANNELS_OF_CONTACTS = ("sms", "wechat")
 LISTED = ("town", "village", "department", "industry", "scale", "role")
 """Fields that know few values, so that an unknown one is likely a slip."""
+NUMBERED = ("phone", "credit_code")
+"""Fields whose numbers are all of one length, so that their order as text is their order."""
 
 
 def count(session: Session, tree: Tree) -> dict[str, Any]:
@@ -24,33 +27,45 @@ def count(session: Session, tree: Tree) -> dict[str, Any]:
     return {"enterprises": enterprises, "contacts": contacts, "by_channel": dict(zip(CHANNELS_OF_CONTACTS, reached, strict=True))}
 
 
-def warnings(session: Session, tree: Tree) -> list[str]:
-    """Return what in an audience is allowed but likely a slip, in words: values that nobody has, and order of text that looks like numbers."""
-    found: list[str] = []
-    known: dict[str, list[str]] = {}
-    for node, _depth in walk(tree):
+def warnings(session: Session, tree: Tree, *, most: int = 5) -> list[str]:
+    """Return, in words, what in an audience is allowed but likely a slip: values that nobody has, and numbers compared as text.
+
+    The first `most` of them, and … when there are more.
+    """
+    found = list(islice(_slips(session, tree), most + 1))
+    return [*found[:most], *("…" for _more in found[most:])]
+
+
+def _slips(session: Session, tree: Tree) -> Iterator[str]:
+    known: dict[str, set[str]] = {}
+    for node in dict.fromkeys(node for node, _depth in walk(tree)):
         if not isinstance(node, Compare | In) or not isinstance(node.field, str) or node.field in YES_NO:
             continue
         if isinstance(node, Compare) and node.operator not in ("=", "!="):
-            found.append(_("{field} {operator} {value} compares text, in which 1000 comes before 300").format(**_shown(node)))
+            if str(node.value)[:1].isdigit() and node.field not in NUMBERED:
+                yield _("{field} {operator} {value} compares text, in which 1000 comes before 300").format(**_shown(node))
         elif node.field in LISTED:
-            values = known.setdefault(node.field, _values(session, node.field))
+            if node.field not in known:
+                known[node.field] = _values(session, node.field)
             asked = node.values if isinstance(node, In) else (node.value,)
-            found.extend(_unknown(node.field, str(value), values) for value in asked if value and value not in values)
-    return list(dict.fromkeys(found))
+            yield from (_unknown(node.field, str(value), known[node.field]) for value in asked if value and _is_unknown(node.field, str(value), known))
+
+
+def _is_unknown(field: str, value: str, known: Mapping[str, Collection[str]]) -> bool:
+    return cleaned(field, value) not in known[field]
 
 
 def _shown(node: Compare) -> dict[str, Any]:
     return {"field": FIELDS[str(node.field)], "operator": node.operator, "value": node.value}
 
 
-def _values(session: Session, field: str) -> list[str]:
+def _values(session: Session, field: str) -> set[str]:
     column = COLUMNS[field]
-    return list(session.scalars(select(column).select_from(everyone()).where(column != "").distinct()))
+    return set(session.scalars(select(column).select_from(everyone()).where(column != "").distinct()))
 
 
-def _unknown(field: str, value: str, known: Sequence[str]) -> str:
-    name = nearest(value, known)
+def _unknown(field: str, value: str, known: Collection[str]) -> str:
+    name = nearest(value, sorted(known))
     if name:
         return _("nobody has {field} {value}; the nearest is {name}").format(field=FIELDS[field], value=value, name=name)
     return _("nobody has {field} {value}").format(field=FIELDS[field], value=value)

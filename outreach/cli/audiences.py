@@ -78,7 +78,7 @@ def save(office: Office, name: str, expression: tuple[str, ...]) -> None:
     """Save an expression as a segment; other expressions and campaign files name it as segment:NAME."""
     with office.database.write() as session:
         saved = segments.save(session, name, " ".join(expression), actor=office.actor, now=office.now())
-        tree = _read(session, (saved.expression,))
+        tree = _read(session, (f"segment:{name}",))
         figures = selection.count(session, tree)
         office.record(session, "audience.save", name, expression=saved.expression)
     document = {"name": saved.name, "expression": saved.expression, **figures}
