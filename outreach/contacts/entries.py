@@ -110,12 +110,12 @@ class RowReader:
         """Return the entry of a row, the refusal of a bad one, and nothing for what is no row: blanks, sums, headings repeated."""
         written = cells[self._name] if self._name < len(cells) else ""
         heading = self.layout.headings[self._name]
-        if written == heading or (not written and _says_nothing(cells)):
+        if written == heading:
             return None
         try:
             values = _values(self._enterprise, cells)
             name = values.get("name", "")
-            if name in SUMS:
+            if name in SUMS or (not name and _says_nothing(cells)):
                 return None
             if not name:
                 return Refusal(line, heading, written, "name_missing")

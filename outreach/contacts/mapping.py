@@ -8,6 +8,8 @@ A mapping is a TOML file `contacts/mappings/NAME.toml`:
     phone2 = ["手机2"]                  # the second contact of a row
     [values.above_scale]                # what the list says, brought to the words of the field
     yes = ["是", "规上"]
+    [values.town]                       # a Chinese key of TOML stands in quotation marks
+    "逍林镇" = ["逍林", "逍林办事处"]
     [defaults]                          # field = value, where the list says nothing
     town = "逍林镇"
 """

@@ -1,7 +1,7 @@
 """Which enterprise and which contact a row speaks of, and what it changes: decided in memory, row after row, without a database.
 
-Identity of an enterprise is its credit code, else its name and town. A value that a row leaves empty contradicts nothing, so a row with a
-code finds the enterprise of the same name and town that had none. Identity of a contact inside an enterprise is the phone, else the name.
+Identity of an enterprise is its credit code, else its name and town. A row with a code finds the enterprise of the same name and town that
+had none; a row without a town finds the only enterprise of its name. Identity of a contact inside an enterprise is the phone, else the name.
 
 A list may contradict itself. What it says first counts: every field of an enterprise or contact is *claimed* by the first row that fills
 it, and later rows of the same list leave it alone. So a list that is read a second time finds everything as it left it. A row is refused as a
@@ -9,7 +9,7 @@ conflict where leaving it alone would hide a mistake: one code with two names, o
 """
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -114,15 +114,26 @@ class Slice:
         if enterprise is not None:
             self._refuse_renaming(enterprise, entry.name, town)
         else:
-            fitting = [other for other in self._by_name.get(entry.name, ()) if _fits(other, entry.credit_code, town)]
-            if len(fitting) > 1:
-                raise Unclean("conflict")
-            enterprise = fitting[0] if fitting else None
+            enterprise = self._named(entry.name, town, with_code=bool(entry.credit_code))
         if enterprise is None:
             self._refuse_twin(entry.name, town, None)
         else:
             _refuse_second_meaning(enterprise, entry.people)
         return enterprise
+
+    def _named(self, name: str, town: str, *, with_code: bool) -> Enterprise | None:
+        """Return the enterprise of a name and town; where one side knows no town, the only one of that name."""
+        named = self._by_name.get(name, ())
+        possible = [other for other in named if not (with_code and other.credit_code)]
+        exact = [other for other in possible if town and other.values["town"] == town]
+        if len(exact) == 1:
+            return exact[0]
+        loose = [other for other in possible if not (town and other.values["town"])]
+        if not exact and len(named) == len(loose) == 1:
+            return loose[0]
+        if (exact or loose) and not with_code:
+            raise Unclean("conflict")
+        return None
 
     def _refuse_renaming(self, enterprise: Enterprise, name: str, town: str) -> None:
         """A new name under a known code is news, unless this very list gave another name before."""
@@ -136,7 +147,7 @@ class Slice:
     def _refuse_twin(self, name: str, town: str, but: Enterprise | None) -> None:
         """No second enterprise may come under a name by which an earlier row of this list, without a code, meant the only one."""
         for other in self._by_name.get(name, ()):
-            same_town = not town or other.values["town"] in ("", town)
+            same_town = town and other.values["town"] == town
             if other is not but and (other.claimed & WITHOUT_TOWN or (other.claimed & WITHOUT_CODE and same_town)):
                 raise Unclean("conflict")
 
@@ -174,23 +185,20 @@ def _claims_of(names: tuple[str, ...]) -> int:
     return sum(CLAIM[name] for name in names)
 
 
-def _fits(enterprise: Enterprise, code: str, town: str) -> bool:
-    """Whether an enterprise of the same name can be the one that a row means: nothing known on both sides differs."""
-    return not (code and enterprise.credit_code) and (not town or enterprise.values["town"] in ("", town))
-
-
-def _refuse_second_meaning(enterprise: Enterprise, people: Iterable[Person]) -> None:
-    """No contact may take on the name (phone) by which an earlier row of this list, giving nothing else, meant another one."""
-    if not any(contact.claimed & (NAME_ONLY | PHONE_ONLY) for contact in enterprise.contacts):
+def _refuse_second_meaning(enterprise: Enterprise, people: Sequence[Person]) -> None:
+    """No contact may take on the name (phone) by which this list, giving nothing else, meant another one."""
+    vague = [contact for contact in enterprise.contacts if contact.claimed & (NAME_ONLY | PHONE_ONLY)]
+    if not vague and len(people) < 2:
         return
     for person in people:
-        if not (person.name and person.phone) or (contact := _match(enterprise, person)) is None:
+        contact = _match(enterprise, person) if person.name and person.phone else None
+        if contact is None:
             continue
-        for other in enterprise.contacts:
-            takes_name = other.claimed & NAME_ONLY and other.name == person.name != contact.name
-            takes_phone = other.claimed & PHONE_ONLY and other.phone == person.phone != contact.phone
-            if other is not contact and (takes_name or takes_phone):
-                raise Unclean("conflict")
+        others = [other for other in vague if other is not contact]
+        names = {other.name for other in others if other.claimed & NAME_ONLY} | {other.name for other in people if not other.phone}
+        phones = {other.phone for other in others if other.claimed & PHONE_ONLY} | {other.phone for other in people if not other.name}
+        if (contact.name != person.name and person.name in names) or (contact.phone != person.phone and person.phone in phones):
+            raise Unclean("conflict")
 
 
 def _match(enterprise: Enterprise, person: Person) -> Contact | None:
