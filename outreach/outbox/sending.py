@@ -17,7 +17,7 @@ from outreach.outbox.record import Patience, record
 from outreach.outbox.settle import Answer, Grace, Question
 from outreach.settings import Sender, Settings
 
-BATCH = 100
+BATCH = 250
 """Answers that are recorded at once when they come fast; else what came within MOMENT. A batch costs about three statements."""
 MOST_UNRECORDED = 1000
 """Answers that may wait to be recorded before nothing more is claimed: what a kill -9 would leave to be settled."""
