@@ -1,9 +1,11 @@
 """The directory: looked up, handed out, and who must not be written to."""
 
+from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
 from outreach.contacts import directory
@@ -12,6 +14,22 @@ from outreach.database.engine import Database
 from outreach.database.tables import Address, Contact, Enterprise
 
 P1, P2 = "+8613800138001", "+8613800138002"
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def opened(request: pytest.FixtureRequest) -> Iterator[Database]:
+    """A database of either kind for all tests here: on PostgreSQL a new one for each would take longer than the tests."""
+    with closing(Database(request.getfixturevalue(f"new_{request.param}")())) as database:
+        yield database
+
+
+@pytest.fixture
+def database(opened: Database) -> Database:
+    """That database, empty."""
+    with opened.write() as session:
+        for table in (Address, Contact, Enterprise):
+            session.execute(delete(table))
+    return opened
 
 
 @pytest.fixture

@@ -76,6 +76,22 @@ class Office:
         return list(csv.reader(io.StringIO(data.decode("utf-8-sig"), newline="")))
 
 
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def opened(request: pytest.FixtureRequest) -> Iterator[Database]:
+    """A database of either kind for all tests here: on PostgreSQL a new one for each would take longer than the tests."""
+    with closing(Database(request.getfixturevalue(f"new_{request.param}")())) as database:
+        yield database
+
+
+@pytest.fixture
+def database(opened: Database) -> Database:
+    """That database, empty."""
+    with opened.write() as session:
+        for table in (Address, Contact, Enterprise):
+            session.execute(delete(table))
+    return opened
+
+
 @pytest.fixture
 def office(database: Database, tmp_path: Path, now: datetime) -> Office:
     return Office(database, tmp_path, now)
