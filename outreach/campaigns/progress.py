@@ -2,14 +2,16 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import case, func, select
+from sqlalchemy import and_, exists, false, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from outreach.campaigns import ladder
 from outreach.database import bulk
-from outreach.database.tables import FINAL, Campaign, Delivery
+from outreach.database.tables import FINAL, Campaign, Delivery, Sender
+from outreach.outbox import hours
 from outreach.settings import Settings
 
+SOON = timedelta(seconds=1)
 FAILURES = ("failed", "undelivered")
 
 
@@ -22,6 +24,18 @@ def review(session: Session, *, settings: Settings, now: datetime) -> None:
         if campaign.state == "running":
             _finish(session, campaign, now=now)
     _skip_cancelled(session, now=now)
+    _pause_where_sender_halted(session)
+
+
+def _pause_where_sender_halted(session: Session) -> None:
+    """Pause the campaigns that wait for a sender whose account the provider refuses: somebody must mend it."""
+    waits = exists().where(
+        Delivery.campaign_id == Campaign.id,
+        Delivery.state == "queued",
+        Sender.id == Delivery.sender_id,
+        Sender.paused_at.is_not(None),
+    )
+    session.execute(update(Campaign).where(Campaign.state.in_(("canary", "running")), waits).values(state="paused", reason="account"))
 
 
 def _skip_cancelled(session: Session, *, now: datetime) -> None:
@@ -37,7 +51,7 @@ def _judge_canary(session: Session, campaign: Campaign, *, settings: Settings, n
     counts = _counts(session, campaign)
     gone = sum(count for state, count in counts.items() if state not in ("queued", "skipped"))
     complete = gone >= (campaign.claim_limit or 0) or not counts.get("queued")
-    if not complete or counts.get("sending") or counts.get("unknown"):
+    if not complete or counts.get("sending") or (counts.get("unknown") and settings.settle == "auto"):
         return
     if counts.get("accepted") and _last_news(session, campaign) > now - settings.receipt_wait:
         return
@@ -71,13 +85,16 @@ def _last_news(session: Session, campaign: Campaign) -> datetime:
 def resting(session: Session, campaign: Campaign, *, settings: Settings, now: datetime) -> bool:
     """Whether waiting for a campaign brings nothing more just now.
 
-    That is when nothing is due, being sent or being settled, and receipts are in or none came for `receipt_wait`.
+    That is when nothing is due, being sent or being settled, and receipts are in or none came for `receipt_wait`. What waits for its
+    hours is not due, and what waits for a person to settle it is not being settled.
     """
     if campaign.state in ("planned", "approved", "paused", "finished", "cancelled"):
         return True
-    due = case((Delivery.state == "queued", Delivery.due_at <= now + timedelta(seconds=1)), else_=Delivery.state.in_(("sending", "unknown")))
-    busy = select(func.count()).where(Delivery.campaign_id == campaign.id, Delivery.state.in_(("queued", "sending", "unknown")), due)
-    if session.execute(busy).scalar_one() or campaign.state == "canary":
+    opens = hours.campaign_opens_at(settings, campaign.definition.get("pace") or {}, now)
+    moving = ("sending", "unknown") if settings.settle == "auto" else ("sending",)
+    due = and_(Delivery.state == "queued", Delivery.due_at <= now + SOON)
+    busy = select(func.count()).where(Delivery.campaign_id == campaign.id, or_(Delivery.state.in_(moving), due if opens <= now else false()))
+    if session.execute(busy).scalar_one() or (campaign.state == "canary" and opens <= now):
         return False
     waits = select(func.count()).where(Delivery.campaign_id == campaign.id, Delivery.state == "accepted")
     return not session.execute(waits).scalar_one() or _last_news(session, campaign) <= now - settings.receipt_wait

@@ -5,13 +5,16 @@ they are Monday to Friday.
 """
 
 import re
+from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
+from typing import Any
 
 import holidays
 
 from outreach.clock import OFFICE_ZONE
 from outreach.errors import Misconfigured
+from outreach.settings import Settings
 
 _WINDOW = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
 LOOK_AHEAD = 60
@@ -34,6 +37,13 @@ def opens_at(moment: datetime, *, quiet: str, hours: str | None, days: str) -> d
             if local < closes:
                 return moment if opens <= local else opens.astimezone(moment.tzinfo)
     raise Misconfigured(key="quiet_hours", why=f"with {hours} it leaves no time to send")
+
+
+def campaign_opens_at(settings: Settings, pace: Mapping[str, Any], now: datetime) -> datetime:
+    """Return when a campaign of this pace may send, `now` if it may already; a rehearsal ignores all hours unless told otherwise."""
+    if settings.ignore_hours:
+        return now
+    return opens_at(now, quiet=settings.quiet_hours, hours=pace.get("hours"), days=pace.get("days") or "all")
 
 
 @lru_cache(maxsize=1024)

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -35,7 +35,7 @@ class Outbox:
     @property
     def rules(self) -> Rules:
         """What bounds every claim."""
-        return Rules(self.settings.lease, self.settings.weekly_cap, partial(opens_at, self.settings))
+        return Rules(self.settings.lease, self.settings.weekly_cap, partial(hours.campaign_opens_at, self.settings))
 
     @property
     def grace(self) -> Grace:
@@ -47,14 +47,6 @@ class Outbox:
     def patience(self) -> Patience:
         """How long to wait after uncertain answers."""
         return Patience(self.settings.settle_grace / 2, self.settings.settle_grace)
-
-
-def opens_at(settings: Settings, pace: Mapping[str, Any], now: datetime) -> datetime:
-    """Return when a campaign of this pace may send, `now` if it may already; a rehearsal ignores all hours unless told otherwise."""
-    if settings.ignore_hours:
-        return now
-    opens: datetime = hours.opens_at(now, quiet=settings.quiet_hours, hours=pace.get("hours"), days=pace.get("days") or "all")
-    return opens
 
 
 async def drain(outbox: Outbox, *, goes_on: Callable[[], bool] = lambda: True) -> int:
