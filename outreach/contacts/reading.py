@@ -1,7 +1,7 @@
 """Read the rows of a list, whatever it was saved as: the content decides, not the file's ending."""
 
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,14 +61,14 @@ def rows(path: Path, *, sheet: str | None = None, max_cells: int = workbooks.MAX
 
 @contextmanager
 def opened(path: Path, *, sheet: str | None = None, max_cells: int = workbooks.MAX_CELLS) -> Iterator[Source]:
-    """Open a list: CSV (UTF-8, UTF-16, GB18030; comma, tab, semicolon) is streamed, XLSX, XLS and ODS are read whole.
+    """Open a list: CSV (UTF-8, UTF-16, GB18030; comma, tab, semicolon) is streamed, XLSX, XLS and ODS are read whole, elsewhere.
 
     Raises FileMissing, FileUnreadable, FileEmpty, NotAList, and for workbooks WorkbookTooLarge, WorkbookLocked, WorkbookBroken and
     SheetMissing: each names what to do.
     """
     head = _head(path)
     if head.startswith((ZIP, OLE)):
-        with closing(workbooks.read(path, sheet=sheet, max_cells=max_cells)) as book:
+        with workbooks.opened(path, sheet=sheet, max_cells=max_cells) as book:
             yield Source(book.rows(), book.share)
         return
     kind = next((kind for magic, kind in OTHER_KINDS.items() if head.startswith(magic)), None)

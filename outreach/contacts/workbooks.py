@@ -1,25 +1,29 @@
-"""Lists saved as workbooks: XLSX, XLS and ODS, read by calamine once we know that they fit into memory."""
+"""Lists saved as workbooks: XLSX, XLS and ODS, each measured first and then read in a process of its own.
 
+A damaged or hostile workbook makes calamine 0.37 panic or ask for 100 GB, which aborts its process; so that process is not ours.
+"""
+
+import marshal
 import re
+import subprocess
+import sys
 import zipfile
 import zlib
 from collections.abc import Iterator
-from datetime import date, datetime, time
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from types import TracebackType
+from typing import IO, Any, Self
 from xml.parsers import expat
 
-import python_calamine
-from python_calamine import CalamineError, CalamineSheet, PasswordError, SheetVisibleEnum
-
 from outreach.errors import BadInput, NotFound
+from outreach.i18n import gettext as _
 
 MAX_CELLS = 2_000_000
 BYTES_A_CELL = 300
 """More unpacked bytes for each allowed cell than any honest workbook needs; a zip bomb is refused by its own table of contents."""
 SLACK = 64 << 20
 BLOCK = 1 << 18
-MERGED_CELLS = 100_000
 _CELL = re.compile(rb'<c r="([A-Z]{1,3})([0-9]{1,7})"')
 _ANY_CELL = re.compile(rb"<c[\s/>]")
 _REFERENCE = re.compile(r"([A-Z]{1,3})([0-9]{1,7})")
@@ -46,108 +50,67 @@ class SheetMissing(NotFound):
 
 
 class Book:
-    """One sheet of a workbook."""
+    """One sheet of a workbook, as the process that reads it sends it: first its measure or what is wrong, then rows by the thousand."""
 
-    def __init__(self, sheet: CalamineSheet, rows: Iterator[list[Any]]) -> None:
-        self.sheet = sheet
-        self._rows = rows
+    def __init__(self, path: Path, sheet: str | None, max_cells: int) -> None:
+        self.path = path
+        command = [sys.executable, "-P", "-m", "outreach.contacts.sheets", str(path.absolute()), str(max_cells), *([sheet] if sheet is not None else [])]
+        self._reader = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         self._read = 0
+        self._height = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._reader.kill()
+        self._reader.__exit__(kind, error, trace)
+
+    def open(self, max_cells: int) -> None:
+        """Wait until the sheet is loaded, and raise what is wrong with it."""
+        said = self._next()
+        self._height = said.get("height", 0)
+        match said:
+            case {"wrong": "locked"}:
+                raise WorkbookLocked(file=self.path)
+            case {"wrong": "empty"}:
+                raise WorkbookEmpty(file=self.path)
+            case {"wrong": "large"}:
+                raise WorkbookTooLarge(file=self.path, max_cells=max_cells)
+            case {"wrong": "sheet"}:
+                raise SheetMissing(name=said["name"], file=self.path, sheets="、".join(said["sheets"]))
+            case {"wrong": why}:
+                raise WorkbookBroken(file=self.path, why=why)
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
-        """Yield the rows from 1 up; a merged cell says in each of its places what it says in the first."""
-        filled = _merged(self.sheet)
-        for number, cells in enumerate(self._rows, 1):
-            self._read = number
-            row = [text(cell) for cell in cells]
-            for place, origin in filled.get(number - 1, ()):
-                if place < len(row):
-                    row[place] = origin[0] = row[place] or origin[0]
-            yield number, row
+        """Yield the rows, numbered from 1."""
+        while rows := self._next():
+            for row in rows:
+                self._read += 1
+                yield self._read, row
 
     def share(self) -> float:
         """Return how much of the sheet was read, from 0 to 1."""
-        return self._read / (self.sheet.end[0] + 1) if self.sheet.end else 1.0
+        return min(1.0, self._read / max(1, self._height))
 
-    def close(self) -> None:
-        """Let the sheet's memory go."""
-        self._rows = iter(())
+    def _next(self) -> Any:
+        assert self._reader.stdout is not None
+        try:
+            return marshal.load(self._reader.stdout)
+        except (EOFError, ValueError, TypeError) as error:
+            raise WorkbookBroken(file=self.path, why=_("it is damaged")) from error
 
 
-def read(path: Path, *, sheet: str | None, max_cells: int) -> Book:
+@contextmanager
+def opened(path: Path, *, sheet: str | None, max_cells: int) -> Iterator[Book]:
     """Open one sheet: the one named, else the first visible one that holds anything. Formulas give the values last computed.
 
     Raises WorkbookTooLarge, WorkbookLocked, WorkbookBroken, WorkbookEmpty and SheetMissing.
     """
     _refuse_too_large(path, max_cells)
-    try:
-        chosen = _sheet(path, _load(path), sheet)
-    except PasswordError as error:
-        raise WorkbookLocked(file=path) from error
-    except (CalamineError, OSError) as error:
-        raise WorkbookBroken(file=path, why=" ".join(str(error).split())[:200]) from error
-    if chosen.height * chosen.width > max_cells:
-        raise WorkbookTooLarge(file=path, max_cells=max_cells)
-    return Book(chosen, chosen.iter_rows())
-
-
-def _load(path: Path) -> python_calamine.CalamineWorkbook:
-    """Open a workbook as what its ending says, which alone tells of passwords; else as what it turns out to be."""
-    try:
-        return python_calamine.load_workbook(path)
-    except PasswordError:
-        raise
-    except CalamineError:
-        with path.open("rb") as file:
-            return python_calamine.load_workbook(file)
-
-
-def text(cell: Any) -> str:
-    """Return a cell as text: whole numbers without a point, dates as ISO, truth as yes and no."""
-    if isinstance(cell, str):
-        return cell
-    if isinstance(cell, bool):
-        return "yes" if cell else "no"
-    if isinstance(cell, float):
-        return str(int(cell)) if cell.is_integer() and abs(cell) < 1e15 else repr(cell)
-    if isinstance(cell, datetime):
-        return cell.date().isoformat() if cell.time() == time() else cell.isoformat(sep=" ", timespec="seconds")
-    if isinstance(cell, date | time):
-        return cell.isoformat()
-    return "" if cell is None else str(cell)
-
-
-def _sheet(path: Path, workbook: python_calamine.CalamineWorkbook, name: str | None) -> CalamineSheet:
-    if name is not None:
-        if name not in workbook.sheet_names:
-            raise SheetMissing(name=name, file=path, sheets="、".join(workbook.sheet_names))
-        return workbook.get_sheet_by_name(name)
-    hidden_last = sorted(workbook.sheets_metadata, key=lambda sheet: sheet.visible is not SheetVisibleEnum.Visible)
-    sheets = (workbook.get_sheet_by_name(sheet.name) for sheet in hidden_last)
-    filled = next((sheet for sheet in sheets if sheet.start is not None), None)
-    if filled is None:
-        raise WorkbookEmpty(file=path)
-    return filled
-
-
-def _merged(sheet: CalamineSheet) -> dict[int, list[tuple[int, list[str]]]]:
-    """Return for each row the places that belong to a merged cell, each with the (shared) word of that cell.
-
-    Lists by town merge the town's cell over all its rows, and headings of two lines merge 负责人 over 姓名 and 手机.
-    """
-    filled: dict[int, list[tuple[int, list[str]]]] = {}
-    if sheet.start is None:
-        return filled
-    budget = MERGED_CELLS
-    for (top, left), (bottom, right) in sheet.merged_cell_ranges or ():
-        bottom = min(bottom, sheet.end[0] if sheet.end else 0)
-        right = min(right, sheet.end[1] if sheet.end else 0)
-        budget -= (bottom - top + 1) * (right - left + 1)
-        if budget < 0:
-            break
-        word = [""]
-        for row in range(top, bottom + 1):
-            filled.setdefault(row, []).extend((column - sheet.start[1], word) for column in range(left, right + 1))
-    return filled
+    with Book(path, sheet, max_cells) as book:
+        book.open(max_cells)
+        yield book
 
 
 class _Enough(Exception):
