@@ -65,9 +65,10 @@ def _loaded(path: Path) -> python_calamine.CalamineWorkbook:
         return python_calamine.load_workbook(path)
     except PasswordError:
         raise
-    except CalamineError:
-        with path.open("rb") as file:
+    except CalamineError as error:
+        with path.open("rb") as file, suppress(CalamineError):
             return python_calamine.load_workbook(file)
+        raise error
 
 
 def _chosen(workbook: python_calamine.CalamineWorkbook, name: str | None) -> CalamineSheet:
