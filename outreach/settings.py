@@ -11,6 +11,7 @@ from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
 
@@ -18,7 +19,7 @@ from outreach.errors import Misconfigured
 
 PREFIX = "OUTREACH_"
 SECRETS = ("office_key", "twilio_auth_token", "wechat_secret", "wechat_token", "wechat_aes_key")
-LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -253,10 +254,16 @@ def _checked(settings: Settings) -> Settings:
         raise Misconfigured(key="lease", why="it must be at least twice request_timeout")
     if settings.request_timeout <= timedelta(0):
         raise Misconfigured(key="request_timeout", why="it must be more than 0s")
+    shortest = settings.lease + settings.request_timeout + settings.settle_grace
+    for key in ("patience_sms", "patience_wechat"):
+        if getattr(settings, key) <= shortest:
+            raise Misconfigured(key=key, why=f"it must be longer than lease, request_timeout and settle_grace together ({shortest})")
     return settings
 
 
 def is_loopback(url: str) -> bool:
-    """Whether an address stays on this machine."""
-    host = url.partition("://")[2].partition("/")[0]
-    return any(host == name or host.startswith(name + ":") for name in LOOPBACK)
+    """Whether an address stays on this machine; a name before an @ is no host."""
+    try:
+        return urlsplit(url).hostname in LOOPBACK
+    except ValueError:
+        return False

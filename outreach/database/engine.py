@@ -79,6 +79,7 @@ def database_now(session: Session) -> datetime:
 
 
 def _engine(url: str) -> Engine:
+    """Make the engine. Parameters stay out of the text of errors: they hold phones and names."""
     try:
         parsed = make_url(url)
     except ArgumentError as error:
@@ -86,12 +87,12 @@ def _engine(url: str) -> Engine:
     if parsed.drivername.startswith("sqlite"):
         if parsed.database:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False})
+        engine = create_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False})
         event.listen(engine, "connect", _set_pragmas)
         event.listen(engine, "begin", _begin_immediate)
         return engine
     if parsed.drivername == "postgresql+psycopg":
-        return create_engine(url, pool_pre_ping=True, pool_size=8, max_overflow=24)
+        return create_engine(url, hide_parameters=True, pool_pre_ping=True, pool_size=8, max_overflow=24)
     raise DatabaseUrlWrong(scheme=parsed.drivername)
 
 

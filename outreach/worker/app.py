@@ -1,13 +1,18 @@
 """The Celery app: two tasks without arguments, and the schedule that rings for them."""
 
+import logging
+from collections.abc import Callable
 from typing import Any
 
 from celery import Celery
 from celery.signals import worker_process_init, worker_process_shutdown
 
+from outreach import i18n
+from outreach.errors import OutreachError
 from outreach.settings import Settings
 from outreach.worker.duty import TICK, Duty
 
+log = logging.getLogger("outreach.worker")
 STALE = 3
 """Seconds after which a bell nobody heard is thrown away: the schedule has rung again meanwhile."""
 
@@ -35,6 +40,15 @@ def make(settings: Settings, duty: Duty | None = None) -> Celery:
     return app
 
 
+def _carefully(work: Callable[[], Any]) -> Any:
+    """Do a task's work; what goes wrong in a way we know is one line in the log, and the next bell tries again."""
+    try:
+        return work()
+    except OutreachError as error:
+        log.error(i18n.say(error))
+        return None
+
+
 def _add_tasks(app: Celery, settings: Settings, given: Duty | None) -> None:
     duties: dict[str, Duty] = {"mine": given} if given else {}
 
@@ -45,12 +59,12 @@ def _add_tasks(app: Celery, settings: Settings, given: Duty | None) -> None:
 
     @app.task(name="outreach.send")  # type: ignore[untyped-decorator]
     def send() -> None:
-        if duty().send():
+        if _carefully(duty().send):
             app.send_task("outreach.send", expires=STALE)  # there may be more: do not wait for the schedule
 
     @app.task(name="outreach.tick")  # type: ignore[untyped-decorator]
     def tick() -> None:
-        duty().tick()
+        _carefully(duty().tick)
 
     def forget(**_: Any) -> None:
         duties.clear()  # after a fork neither connections nor loop may be shared
