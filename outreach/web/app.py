@@ -2,18 +2,21 @@
 
 import contextlib
 import logging
+import traceback
 from collections.abc import AsyncIterator
 
 from sqlalchemy import text
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from outreach import i18n
 from outreach.database.engine import Database
-from outreach.errors import OutreachError
+from outreach.errors import OutreachError, Unavailable
 from outreach.settings import Settings
 from outreach.web import hooks
 
@@ -31,16 +34,50 @@ def create(settings: Settings, database: Database) -> Starlette:
         database.close()
 
     def health(_request: Request) -> Response:
-        """Say whether the database answers."""
-        with database.read() as session:
-            session.execute(text("select 1"))
-        return JSONResponse({"ok": True, "mode": settings.mode})
+        """Say whether the database answers: 200, or 503 for whoever watches over this process."""
+        try:
+            with database.read() as session:
+                session.execute(text("select 1"))
+            ok = True
+        except Unavailable:
+            ok = False
+        return JSONResponse({"ok": ok, "mode": settings.mode, "database": database.engine.dialect.name}, status_code=200 if ok else 503)
 
     return Starlette(
         routes=[Route("/healthz", health, methods=["GET"]), *hooks.routes(settings, commits)],
-        exception_handlers={OutreachError: _refuse, HTTPException: _http, Exception: _broken},
+        middleware=[Middleware(NothingPersonal)],
+        exception_handlers={OutreachError: _refuse, HTTPException: _http},
         lifespan=lifespan,
     )
+
+
+class NothingPersonal:
+    """Answer 500 to what nobody foresaw, and log its kind and place only: the text of a database's error holds phones and forms."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on; nothing that it raises goes further up, where the server would print it."""
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        begun = False
+
+        async def sending(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sending)
+        except ClientDisconnect:
+            return None  # nobody waits for an answer, and nothing was kept
+        except Exception as error:  # noqa: BLE001 - the outermost place; answered and logged, never swallowed
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            log.error("%s %s: %s at %s:%s", scope["method"], scope["path"], type(error).__name__, place.filename, place.lineno)
+            if not begun:
+                await _answer(500, "InternalError", "internal error")(scope, receive, send)
+        return None
 
 
 def _refuse(_request: Request, error: Exception) -> Response:
@@ -51,11 +88,6 @@ def _refuse(_request: Request, error: Exception) -> Response:
 def _http(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return _answer(error.status_code, "Http", error.detail, error.headers)
-
-
-def _broken(request: Request, error: Exception) -> Response:
-    log.error("%s %s: %s", request.method, request.url.path, type(error).__name__)  # never the form: it holds phones
-    return _answer(500, type(error).__name__, "internal error")
 
 
 def _answer(status: int, name: str, message: str, headers: object = None) -> Response:

@@ -8,6 +8,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
+from outreach.errors import Unavailable
+
 T = TypeVar("T")
 
 
@@ -42,9 +44,12 @@ class GroupCommit(Generic[T]):
             self._committer = None
 
     async def _commit_group(self, group: Sequence[tuple[T, asyncio.Future[None]]]) -> None:
-        """Commit a group; where that fails, each item alone, so that a bad one fails none of its neighbours."""
+        """Commit a group; where that fails, each item alone, so that a bad one fails none of its neighbours.
+
+        A database that does not answer is nobody's fault: the group fails at once, or each item would wait as long for nothing.
+        """
         error = await self._try([item for item, _done in group])
-        if error is not None and len(group) > 1:
+        if error is not None and not isinstance(error, Unavailable) and len(group) > 1:
             for one in group:
                 await self._commit_group([one])
             return
@@ -56,7 +61,7 @@ class GroupCommit(Generic[T]):
             else:
                 done.set_exception(error)
 
-    async def _try(self, items: Sequence[T]) -> BaseException | None:
+    async def _try(self, items: Sequence[T]) -> Exception | None:
         try:
             await asyncio.to_thread(self._apply, items)
         except Exception as error:  # noqa: BLE001 - handed to everybody who waits for this group

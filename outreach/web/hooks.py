@@ -37,8 +37,9 @@ class CallbackDoor:
     async def __call__(self, request: Request) -> Response:
         """Answer 204 after the commit, also for what nobody knows and for what came before."""
         form = _form(request, await _body(request))
-        query = request.url.query
-        url = self._public_url + request.url.path + (f"?{query}" if query else "")  # never from the Host header: anybody can write that
+        # Not request.url: that is made of the Host header, which anybody can write, even so that no URL comes of it.
+        query = request.scope["query_string"].decode("latin-1")
+        url = self._public_url + request.scope["path"] + (f"?{query}" if query else "")
         item = self._hooks.read_callback(url=url, form=form, headers=request.headers)
         await self._commits.add(item)
         return Response(status_code=204)

@@ -1,5 +1,6 @@
 """Serve the web application until SIGTERM or Ctrl-C."""
 
+import errno
 import socket
 
 import uvicorn
@@ -14,8 +15,12 @@ class PortTaken(Unavailable):
     """The address {host}:{port} is taken; stop what listens there, or set another port."""
 
 
+class AddressRefused(Unavailable):
+    """Nothing can be served at {host}:{port} ({why}); set another host or port."""
+
+
 def serve(settings: Settings) -> None:
-    """Serve on the settings' host and port. Raises PortTaken."""
+    """Serve on the settings' host and port. Raises PortTaken and AddressRefused."""
     listener = _listen(settings.host, settings.port)
     config = uvicorn.Config(
         app.create(settings, Database(settings.database_url)),
@@ -41,5 +46,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.listen(2048)
     except OSError as error:
         listener.close()
-        raise PortTaken(host=host, port=port) from error
+        if error.errno == errno.EADDRINUSE:
+            raise PortTaken(host=host, port=port) from error
+        raise AddressRefused(host=host, port=port, why=error.strerror or error) from error
     return listener
