@@ -1,7 +1,7 @@
 """When people may be written to: never in quiet hours, and where a campaign says so only in office hours of workdays, in Shanghai.
 
-Workdays come from the `holidays` package, with the make-up workdays of 调休; for years that the State Council has not announced yet
-they are Monday to Friday.
+Workdays come from the `holidays` package, with the make-up workdays of 调休. The State Council announces a year in the November before
+it; for years that the package does not know yet workdays are Monday to Friday but for the statutory days, without make-up days.
 """
 
 import re
