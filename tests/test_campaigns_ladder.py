@@ -46,7 +46,7 @@ def tick(desk: Office) -> None:
     """What a worker's tick does for campaigns, in its order."""
     with desk.database.write() as session:
         progress.review(session, settings=desk.settings, now=clock.now())
-        ladder.advance(session, now=clock.now())
+        ladder.advance(session, mode="rehearsal", now=clock.now())
 
 
 def days_pass(desk: Office, days: float) -> None:

@@ -36,7 +36,7 @@ class ApprovalVoid(Refused):
 
 
 class OtherMode(Refused):
-    """Campaign {name} was planned in {planned} and the settings say {mode}; plan and approve it again."""
+    """Campaign {name} belongs to the mode {planned} and the settings say {mode}; plan and approve it under another name."""
 
 
 def approve(session: Session, name: str, *, code: str, account: str, settings: Settings, now: datetime) -> Campaign:
@@ -59,10 +59,15 @@ def require_approved(campaign: Campaign) -> None:
         raise NotApproved(name=campaign.name, code=tokens.approval_code(campaign.digest))
 
 
-def require_unchanged(session: Session, campaign: Campaign, settings: Settings) -> None:
-    """Refuse a plan whose file, templates or settings changed since, where they are present, or whose rows are not what was digested."""
+def require_mode(campaign: Campaign, settings: Settings) -> None:
+    """Refuse to go on in production with what was planned as a rehearsal, and the other way round."""
     if campaign.mode != settings.mode:
         raise OtherMode(name=campaign.name, planned=campaign.mode, mode=settings.mode)
+
+
+def require_unchanged(session: Session, campaign: Campaign, settings: Settings) -> None:
+    """Refuse a plan whose file, templates or settings changed since, where they are present, or whose rows are not what was digested."""
+    require_mode(campaign, settings)
     if campaign.path and Path(campaign.path).is_file() and files.read(Path(campaign.path)).digest != campaign.inputs["definition"]:
         raise ApprovalVoid(what=campaign.path)
     for template, digest in campaign.inputs["templates"].items():

@@ -11,9 +11,9 @@ from outreach.campaigns import launching
 from outreach.database.tables import FINAL, Campaign, CampaignStep, Delivery, Enterprise, Recipient, RecipientContact, RecipientEnterprise
 
 
-def advance(session: Session, *, now: datetime) -> None:
+def advance(session: Session, *, mode: str, now: datetime) -> None:
     """Write the deliveries that have become due: first the next contact of who was not reached, then the next step."""
-    for campaign in session.scalars(select(Campaign).where(Campaign.state == "running").order_by(Campaign.id)).all():
+    for campaign in session.scalars(select(Campaign).where(Campaign.state == "running", Campaign.mode == mode).order_by(Campaign.id)).all():
         steps = _steps(session, campaign)
         for step in steps:
             launching.write_deliveries(session, _alternates(campaign, step, now=now).order_by(Recipient.id))

@@ -32,6 +32,7 @@ def launch(session: Session, name: str, *, settings: Settings, first: int | None
     Raises NotApproved, ApprovalVoid and Cancelled.
     """
     campaign = directory.named(session, name, lock=True)
+    approving.require_mode(campaign, settings)
     if campaign.state == "cancelled":
         raise Cancelled(name=name)
     if campaign.state == "finished":
@@ -72,10 +73,8 @@ def _allow(session: Session, campaign: Campaign, first: int) -> None:
 
 def _go_on(session: Session, campaign: Campaign) -> None:
     campaign.state, campaign.reason, campaign.claim_limit = "running", None, None
-    halted = select(tables.Sender.name).where(tables.Sender.paused_at.is_not(None))
     of_campaign = select(Delivery.sender_id).where(Delivery.campaign_id == campaign.id, Delivery.state == "queued").distinct()
-    for name in session.scalars(halted.where(tables.Sender.id.in_(of_campaign))).all():
-        senders.resume(session, name)
+    senders.resume(session, [key for key in session.scalars(of_campaign) if key is not None])
 
 
 def queue_first_step(session: Session, campaign: Campaign, *, due_at: datetime) -> None:
@@ -92,6 +91,7 @@ def delivery_rows(campaign: Campaign, step: CampaignStep, *, occurrence: int, du
     """Return the rows of one step's deliveries, by recipient and contact; one without an address or sender is skipped (no address)."""
     reachable = and_(Address.id.is_not(None), tables.Sender.id.is_not(None))
     moment = literal(due_at, Moment())
+    named = func.coalesce(literal(step.sender), RecipientContact.sender)
     columns: list[Any] = [
         literal(campaign.id).label("campaign_id"),
         Recipient.id.label("recipient_id"),
@@ -116,7 +116,7 @@ def delivery_rows(campaign: Campaign, step: CampaignStep, *, occurrence: int, du
         .select_from(Recipient)
         .join(RecipientContact, RecipientContact.recipient_id == Recipient.id)
         .outerjoin(Address, and_(Address.channel == step.channel, Address.value == RecipientContact.phone))
-        .outerjoin(tables.Sender, tables.Sender.name == func.coalesce(literal(step.sender), RecipientContact.sender))
+        .outerjoin(tables.Sender, and_(tables.Sender.name == named, tables.Sender.mode == campaign.mode))
         .where(Recipient.campaign_id == campaign.id, Recipient.exclusion.is_(None))
     )
 

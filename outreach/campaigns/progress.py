@@ -17,7 +17,7 @@ FAILURES = ("failed", "undelivered")
 
 def review(session: Session, *, settings: Settings, now: datetime) -> None:
     """Judge each canary that is complete, finish each campaign that is done, and skip what came back to a cancelled one."""
-    going = select(Campaign).where(Campaign.state.in_(("canary", "running"))).order_by(Campaign.id).with_for_update()
+    going = select(Campaign).where(Campaign.state.in_(("canary", "running")), Campaign.mode == settings.mode).order_by(Campaign.id).with_for_update()
     for campaign in session.scalars(going).all():
         if campaign.state == "canary":
             _judge_canary(session, campaign, settings=settings, now=now)

@@ -1,5 +1,6 @@
 """`outreach campaign …`: from a file to a statement that adds up."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from outreach.cli import following, processes
 from outreach.cli.base import Office, group, option, pass_office
 from outreach.cli.campaign_file import write_new
 from outreach.cli.output import answer, hint, note, show
-from outreach.cli.wording import next_step_of, plan_lines, statement_lines, status_lines, trial_lines
+from outreach.cli.wording import local_time, next_step_of, plan_lines, statement_lines, status_lines, trial_lines
 from outreach.errors import BadInput, NotFound, Refused
 from outreach.i18n import gettext as _
 from outreach.outbox import settle as settling
@@ -238,6 +239,10 @@ def settle(office: Office, name: str, delivery: int | None, verdict: str | None)
     hint(f"outreach campaign settle {name} --delivery ID --verdict accepted|again|failed" if rows else f"outreach campaign statement {name}")
 
 
+def _local(row: Mapping[str, Any]) -> dict[str, str]:
+    return {key: local_time(row[key]) for key in ("planned_at", "launched_at")}
+
+
 @campaign.command("list")
 @pass_office
 def list_(office: Office) -> None:
@@ -253,7 +258,7 @@ def list_(office: Office) -> None:
         ("launched_at", _("Launched")),
     ]
     if office.format == "table":
-        rows = [{**row, "state": words.campaign_state(row["state"]), "mode": words.mode(row["mode"])} for row in rows]
+        rows = [{**row, "state": words.campaign_state(row["state"]), "mode": words.mode(row["mode"]), **_local(row)} for row in rows]
     show(office, Table(report="campaigns", columns=[Column(*label) for label in labels], rows=rows, total=len(rows)))
     if not rows:
         note(_("There is no campaign yet."))

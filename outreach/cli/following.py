@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from outreach.campaigns import directory, progress, trial
 from outreach.campaigns import statement as statements
@@ -66,7 +66,7 @@ def _shown() -> Iterator[Callable[[list[dict[str, Any]]], None]]:
     if not sys.stderr.isatty():
         yield _say_now_and_then()
         return
-    columns = (BarColumn(), TextColumn("{task.completed:,}/{task.total:,}"), TimeElapsedColumn(), TextColumn("{task.description}"))
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=Console(stderr=True)) as shown:
         task = shown.add_task("", total=None)
 

@@ -1,6 +1,7 @@
 """The processes of an office: web, worker, schedule, sandbox, or all in one."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -89,6 +90,7 @@ def up(office: Office, with_sandbox: bool) -> None:
     _database_is_ready(office)
     children = [start(office.settings, "sandbox")] if with_sandbox and not loopback.answers(office.settings.sandbox_url, HEALTH_OF_SANDBOX) else []
     note(_("Pages: {url}   stop: Ctrl-C").format(url=office.settings.public_url))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again when it has stopped; then the rest must stop too
     try:
         with Embedded(office.settings):
             server.serve(office.settings)

@@ -1,8 +1,10 @@
 """Plans, statements and states in sentences for the terminal: each says what happened, in figures that add up."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
+from outreach.clock import OFFICE_ZONE
 from outreach.i18n import gettext as _
 from outreach.reports import words
 
@@ -112,7 +114,7 @@ def status_lines(document: Mapping[str, Any]) -> list[str]:
     ]
     lines.append(
         _("Planned by {planner}, approved by {approver}, launched {launched}.").format(
-            planner=document["planned_by"], approver=document["approved_by"] or "-", launched=document["launched_at"] or "-"
+            planner=document["planned_by"], approver=document["approved_by"] or "-", launched=local_time(document["launched_at"])
         )
     )
     lines += [_step_line(step) for step in document["steps"]]
@@ -121,8 +123,13 @@ def status_lines(document: Mapping[str, Any]) -> list[str]:
         for step in document["funnel"]
     ]
     if document["next"]:
-        lines.append(_("Next: step {step} at {at}").format(step=document["next"]["step"], at=document["next"]["at"] or "-"))
+        lines.append(_("Next: step {step} at {at}").format(step=document["next"]["step"], at=local_time(document["next"]["at"])))
     return lines
+
+
+def local_time(text: str | None) -> str:
+    """Write a moment of a JSON document as the office's wall clock shows it."""
+    return datetime.fromisoformat(text).astimezone(OFFICE_ZONE).strftime("%Y-%m-%d %H:%M") if text else "-"
 
 
 def next_step_of(document: Mapping[str, Any]) -> str:

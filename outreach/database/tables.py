@@ -20,6 +20,7 @@ HOLDING = ("sending", "unknown", "review")
 OPEN = ("queued", *HOLDING, "accepted")
 DELIVERY_STATES = (*OPEN, *FINAL)
 CAMPAIGN_STATES = ("planned", "approved", "canary", "running", "paused", "finished", "cancelled")
+MODES = ("rehearsal", "production")
 ROLES = ("viewer", "operator", "approver", "administrator")
 
 
@@ -160,10 +161,16 @@ class Sender(Base):
     """Who messages go out as, and its valve: rate (GCRA), daily quota, circuit breaker and pause all live in this one row."""
 
     __tablename__ = "sender"
-    __table_args__ = ({"postgresql_with": {"fillfactor": 10}},)
+    __table_args__ = (
+        UniqueConstraint("name", "mode"),
+        CheckConstraint(among("mode", MODES), name="mode"),
+        {"postgresql_with": {"fillfactor": 10}},
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str]
+    mode: Mapped[str] = mapped_column(default="rehearsal", server_default="rehearsal")
+    """A sender of the rehearsal is another one than that of production, so what was rehearsed can never be sent for real."""
     channel: Mapped[str]
     provider: Mapped[str]
     config: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")

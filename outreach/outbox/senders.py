@@ -1,19 +1,20 @@
 """The senders of the office: their settings written into their rows, where the valve stands."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from sqlalchemy import select, update
+from sqlalchemy import Select, exists, func, select, update
 from sqlalchemy.orm import Session
 
 from outreach.database import tables
-from outreach.errors import NotFound
 from outreach.outbox import limits
 from outreach.settings import Sender, Settings
 
 
 def store(session: Session, settings: Settings) -> dict[str, int]:
-    """Write the senders of the settings into their rows, and return their ids by name. Limits in use go on where they stand."""
-    known = {row.name: row.id for row in session.execute(select(tables.Sender.name, tables.Sender.id))}
+    """Write the senders of the settings into their rows of this mode, and return their ids by name. Limits in use go on where they stand."""
+    known = {row.name: row.id for row in session.execute(_of_mode(settings))}
+    if not settings.rehearsal:
+        forget_rehearsal(session)
     for sender in settings.sender:
         step = limits.step_us(sender.per_second)
         values = {
@@ -27,7 +28,7 @@ def store(session: Session, settings: Settings) -> dict[str, int]:
         if sender.name in known:
             session.execute(update(tables.Sender).where(tables.Sender.id == known[sender.name]).values(values))
         else:
-            row = tables.Sender(name=sender.name, **values)
+            row = tables.Sender(name=sender.name, mode=settings.mode, **values)
             session.add(row)
             session.flush()
             known[sender.name] = row.id
@@ -37,8 +38,20 @@ def store(session: Session, settings: Settings) -> dict[str, int]:
 def ids(session: Session, settings: Settings) -> dict[int, Sender]:
     """Return the settings of each sender by the id of its row."""
     by_name = {sender.name: sender for sender in settings.sender}
-    rows = session.execute(select(tables.Sender.id, tables.Sender.name).order_by(tables.Sender.id))
-    return {row.id: by_name[row.name] for row in rows if row.name in by_name}
+    return {row.id: by_name[row.name] for row in session.execute(_of_mode(settings)) if row.name in by_name}
+
+
+def _of_mode(settings: Settings) -> Select[int, str]:
+    return select(tables.Sender.id, tables.Sender.name).where(tables.Sender.mode == settings.mode).order_by(tables.Sender.id)
+
+
+def forget_rehearsal(session: Session) -> None:
+    """Lift what only the sandbox said of an address: a provider's code, where no sender of production ever wrote to it."""
+    address, delivery, sender = tables.Address, tables.Delivery, tables.Sender
+    coded = address.suppressed_reason.in_(("address", "opted_out")) & func.substr(address.suppressed_source, 1, 1).in_(list("0123456789"))
+    earnest = exists().where(delivery.address_id == address.id, sender.id == delivery.sender_id, sender.mode == "production", delivery.attempt > 0)
+    lifted = {"suppressed_at": None, "suppressed_reason": None, "suppressed_source": None}
+    session.execute(update(address).where(coded, ~earnest).values(lifted))
 
 
 def serving(senders: Sequence[Sender], phone: str) -> Sender | None:
@@ -47,13 +60,7 @@ def serving(senders: Sequence[Sender], phone: str) -> Sender | None:
     return max(fitting, key=lambda fit: fit[:2])[2] if fitting else None
 
 
-def resume(session: Session, name: str) -> None:
-    """Let a halted sender go on: its trouble was mended."""
-    found = session.execute(
-        update(tables.Sender)
-        .where(tables.Sender.name == name)
-        .values(paused_at=None, paused_reason=None, uncertain_run=0, breaker_until=None)
-        .returning(tables.Sender.id)
-    ).first()
-    if found is None:
-        raise NotFound(what="sender", name=name)
+def resume(session: Session, ids: Collection[int]) -> None:
+    """Let halted senders go on: their trouble was mended."""
+    mended = update(tables.Sender).where(tables.Sender.id.in_(ids))
+    session.execute(mended.values(paused_at=None, paused_reason=None, uncertain_run=0, breaker_until=None))

@@ -67,7 +67,7 @@ class Duty:
         begun = clock.now()
         with self.database.write() as session:
             progress.review(session, settings=self.settings, now=begun)
-            ladder.advance(session, now=begun)
+            ladder.advance(session, mode=self.settings.mode, now=begun)
         ended = clock.now()
         self._next_look = ended + 9 * (ended - begun)
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from office import CONTENT, Stranger, until
 
+pytestmark = pytest.mark.chaos
 FAULTS = {"drop_after_accept": 0.04, "error_html": 0.03, "throttle": 0.04, "truncate": 0.04, "receipt_twice": 0.1, "receipt_early": 0.1, "receipt_lost": 0.02}
 
 

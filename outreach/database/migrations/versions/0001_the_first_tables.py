@@ -152,6 +152,7 @@ def upgrade() -> None:
         "sender",
         sa.Column("id", Id, nullable=False),
         sa.Column("name", sa.String(), nullable=False),
+        sa.Column("mode", sa.String(), server_default="rehearsal", nullable=False),
         sa.Column("channel", sa.String(), nullable=False),
         sa.Column("provider", sa.String(), nullable=False),
         sa.Column("config", Json(), server_default="{}", nullable=False),
@@ -165,8 +166,9 @@ def upgrade() -> None:
         sa.Column("breaker_until", Moment(), nullable=True),
         sa.Column("paused_at", Moment(), nullable=True),
         sa.Column("paused_reason", sa.String(), nullable=True),
+        sa.CheckConstraint("mode in ('rehearsal', 'production')", name=op.f("sender_mode_check")),
         sa.PrimaryKeyConstraint("id", name=op.f("sender_pkey")),
-        sa.UniqueConstraint("name", name=op.f("sender_name_key")),
+        sa.UniqueConstraint("name", "mode", name=op.f("sender_name_mode_key")),
         postgresql_with={"fillfactor": 10},
     )
     op.create_table(
