@@ -7,11 +7,13 @@ with Stranger(tmp_path, database_url) as office:
 import contextlib
 import json
 import os
+import pty
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -107,6 +109,25 @@ class Stranger:
         answer = self.run(*arguments, signed=signed, seconds=seconds)
         assert answer.code == 0, (arguments, answer)
         return answer
+
+    def at_terminal(self, *arguments: str, seconds: float = 120) -> Answer:
+        """Run a command whose stderr is a terminal, as progress bars are seen."""
+        ours, theirs = pty.openpty()
+        process = self.start(*arguments, stderr=theirs)
+        os.close(theirs)
+        shown = bytearray()
+
+        def read() -> None:
+            with contextlib.suppress(OSError):  # a terminal that nobody holds any more reads as an error
+                while part := os.read(ours, 4096):
+                    shown.extend(part)
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        out, _none = process.communicate(timeout=seconds)
+        reader.join(10)
+        os.close(ours)
+        return Answer(process.returncode, out, shown.decode("utf-8", "replace"))
 
     def json(self, *arguments: str, signed: str | None = None, seconds: float = 120) -> Any:
         return json.loads(self.ok(*arguments, "--format", "json", signed=signed, seconds=seconds).out)

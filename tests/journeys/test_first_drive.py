@@ -1,11 +1,12 @@
 """A county's contact file goes in, every text goes out once, receipts come back, and the statement adds up: as a stranger does it."""
 
 import re
+import signal
 from collections import Counter
 from pathlib import Path
 
 import pytest
-from office import CONTENT, Stranger
+from office import CONTENT, Stranger, until
 
 
 @pytest.fixture
@@ -69,5 +70,21 @@ def test_first_pauses_and_the_same_command_goes_on(office: Stranger) -> None:
     first = office.json("campaign", "launch", "drive", "--first", "20")
     assert first["steps"][0]["delivered"] == 20
     assert office.json("campaign", "status", "drive")["state"] == "paused"
+    shown = office.at_terminal("campaign", "launch", "drive")
+    assert (shown.code, "Traceback" in shown.err, "188/188" in shown.err) == (0, False, True), shown
+    rest = office.json("campaign", "statement", "drive")
+    assert rest["steps"][0]["delivered"] == plan["recipients"] == len(office.ledger())
+
+
+def test_ctrl_c_stops_a_launch_and_the_same_command_goes_on(office: Stranger) -> None:
+    office.ok("contacts", "import", str(CONTENT / "示例企业名单.csv"))
+    plan = office.approved("drive")
+    office.serve()
+    office.faults(seed=1, latency_ms=400)
+    process = office.start("campaign", "launch", "drive")
+    until(lambda: office.sql("select count(*) from delivery where state <> 'queued'")[0][0] > 0, seconds=30)
+    process.send_signal(signal.SIGINT)
+    _out, err = process.communicate(timeout=30)
+    assert (process.returncode, "Traceback" in err) == (130, False), err
     rest = office.json("campaign", "launch", "drive")
     assert rest["steps"][0]["delivered"] == plan["recipients"] == len(office.ledger())
