@@ -72,7 +72,7 @@ class _Faulty(Exception):
 class _Column(NamedTuple):
     field: str
     place: int
-    """-1 where the list has no such column, and the mapping a default."""
+    """-1, an empty cell at the end, where the list has no such column, and the mapping a default."""
     clean: Callable[[str], Any]
     limit: int
     default: str
@@ -89,6 +89,7 @@ class RowReader:
         people = [[self._column(field, field + number) for field in CONTACT_FIELDS if self._is_given(field + number)] for number in numbers]
         self._people = [columns for columns in people if columns]
         self._name = layout.places["name"]
+        self._width = max(layout.places.values()) + 1
 
     def _is_given(self, field: str) -> bool:
         return field in self.layout.places or field in self.layout.mapping.defaults
@@ -108,7 +109,8 @@ class RowReader:
 
     def read(self, line: int, cells: Sequence[str]) -> Entry | Refusal | None:
         """Return the entry of a row, the refusal of a bad one, and nothing for what is no row: blanks, sums, headings repeated."""
-        written = cells[self._name] if self._name < len(cells) else ""
+        cells = [*cells, *[""] * (self._width - len(cells)), ""]
+        written = cells[self._name]
         heading = self.layout.headings[self._name]
         if written == heading:
             return None
@@ -132,14 +134,13 @@ def _says_nothing(cells: Sequence[str]) -> bool:
 
 
 def _values(columns: Sequence[_Column], cells: Sequence[str]) -> dict[str, Any]:
-    """Return what a row says in some columns, and nothing of what it leaves empty."""
+    """Return what a row, which ends in a cell of ours, says in some columns, and nothing of what it leaves empty."""
     values = {}
-    width = len(cells)
     cell = heading = ""
     try:
         for column in columns:
             field, place, clean, limit, default, heading = column
-            cell = (cells[place] if 0 <= place < width else "") or default
+            cell = cells[place] or default
             if not cell:
                 continue
             if "\ufffd" in cell:
@@ -147,7 +148,7 @@ def _values(columns: Sequence[_Column], cells: Sequence[str]) -> dict[str, Any]:
             if len(cell) > limit and len(cleaning.text(cell)) > limit:
                 raise Unclean("too_long")
             value = clean(cell)
-            if value is not None and value != "":
+            if value or (value is not None and value != ""):
                 values[field] = value
     except Unclean as unclean:
         raise _Faulty(heading, cell, unclean.reason) from unclean

@@ -11,7 +11,7 @@ conflict where leaving it alone would hide a mistake: one code with two names, o
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from outreach.contacts.cleaning import Unclean
@@ -25,7 +25,6 @@ WITHOUT_TOWN = WITHOUT_CODE << 1
 """So did a row with a name only."""
 CONTACT_VALUES = ("name", "phone", "role", "wechat", "note", "rank")
 CONTACT_CLAIM = {name: 1 << n for n, name in enumerate(CONTACT_VALUES)}
-_CONTACT_BITS = tuple(CONTACT_CLAIM.values())
 _NOTHING_KNOWN: dict[str, Any] = {name: None if name == "above_scale" else "" for name in ENTERPRISE_VALUES}
 NAME_ONLY = 1 << len(CONTACT_CLAIM)
 PHONE_ONLY = NAME_ONLY << 1
@@ -161,7 +160,9 @@ class Slice:
     def _fill(self, enterprise: Enterprise, entry: Entry) -> bool:
         """Bring a row's values into an enterprise and claim them; return whether anything changed."""
         before, claimed, values = enterprise.values["name"], enterprise.claimed, enterprise.values
-        news = {name: value for name, value in entry.values.items() if values[name] != value and not claimed & CLAIM[name]}
+        news = entry.values
+        if claimed or not enterprise.new:
+            news = {name: value for name, value in news.items() if values[name] != value and not claimed & CLAIM[name]}
         values.update(news)
         changed = bool(news)
         claimed |= _claims_of(tuple(entry.values))
@@ -252,10 +253,12 @@ def _differs(contact: Contact, person: Person, name: str) -> bool:
 
 
 def _claim(contact: Contact, person: Person) -> None:
-    for value, bit in zip(person, _CONTACT_BITS, strict=True):
-        if value not in ("", None):
-            contact.claimed |= bit
-    if not person.phone:
-        contact.claimed |= NAME_ONLY
-    if not person.name:
-        contact.claimed |= PHONE_ONLY
+    name, phone, role, wechat, note, rank = person
+    contact.claimed |= _claims_of_person(not name, not phone, not role, not wechat, not note, rank is None)
+
+
+@cache
+def _claims_of_person(*missing: bool) -> int:
+    """Return the claims of a person by which of CONTACT_VALUES a row leaves out."""
+    claims = sum(bit for bit, left_out in zip(CONTACT_CLAIM.values(), missing, strict=True) if not left_out)
+    return claims | (PHONE_ONLY if missing[0] else 0) | (NAME_ONLY if missing[1] else 0)
