@@ -13,15 +13,20 @@ from outreach.settings import is_loopback
 
 
 def answers(url: str, path: str, *, seconds: float = 1.0) -> bool:
-    """Whether `GET url+path` on this machine is answered with 200; never asks another machine."""
-    if not is_loopback(url):
-        return True  # not ours to start
+    """Whether `GET url+path` on this machine is answered with 200; never asks another machine, which is not ours to start."""
+    return not is_loopback(url) or health(url, path, seconds=seconds) is not None
+
+
+def health(url: str, path: str, *, seconds: float = 1.0) -> dict[str, Any] | None:
+    """Return what a server of ours on this machine says of its health; None when none answers with 200."""
     connection = _connection(url, seconds)
     try:
         connection.request("GET", path)
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
+        response = connection.getresponse()
+        document = json.loads(response.read())
+        return document if response.status == 200 and isinstance(document, dict) else None
+    except (OSError, ValueError, http.client.HTTPException):
+        return None
     finally:
         connection.close()
 

@@ -13,7 +13,7 @@ from outreach.cli.base import Command, Office, option, pass_office
 from outreach.cli.output import note
 from outreach.errors import Refused, Unavailable
 from outreach.i18n import gettext as _
-from outreach.settings import Settings
+from outreach.settings import Settings, is_loopback
 
 HEALTH_OF_SANDBOX = "/_sandbox/health"
 HEALTH_OF_WEB = "/healthz"
@@ -22,6 +22,10 @@ STARTS_WITHIN = 20.0
 
 class SandboxInProduction(Refused):
     """The sandbox belongs to rehearsal, and this office is in production."""
+
+
+class OtherOffice(Refused):
+    """At {url} the web server of another office or mode answers; stop it, or set port and public_url to others."""
 
 
 @click.command("serve", cls=Command)
@@ -112,6 +116,16 @@ def ensure_rehearsal(settings: Settings) -> None:
         start(settings, command)
         if not loopback.wait_for(url, health, seconds=STARTS_WITHIN):
             raise Unavailable(what=f"outreach {command} ({log_of(settings, command)})")
+    _require_own_web(settings)
+
+
+def _require_own_web(settings: Settings) -> None:
+    """Refuse a web server of another office at our address: the receipts would go into its database."""
+    from outreach.web.app import office_id
+
+    found = loopback.health(settings.public_url, HEALTH_OF_WEB) if is_loopback(settings.public_url) else None
+    if found is not None and found.get("office") != office_id(settings):
+        raise OtherOffice(url=settings.public_url)
 
 
 def start(settings: Settings, command: str) -> subprocess.Popen[bytes]:

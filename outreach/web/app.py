@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from outreach import i18n
+from outreach import i18n, tokens
 from outreach.database.engine import Database
 from outreach.errors import OutreachError, Unavailable
 from outreach.settings import Settings
@@ -41,7 +41,8 @@ def create(settings: Settings, database: Database) -> Starlette:
             ok = True
         except Unavailable:
             ok = False
-        return JSONResponse({"ok": ok, "mode": settings.mode, "database": database.engine.dialect.name}, status_code=200 if ok else 503)
+        document = {"ok": ok, "mode": settings.mode, "database": database.engine.dialect.name, "office": office_id(settings)}
+        return JSONResponse(document, status_code=200 if ok else 503)
 
     return Starlette(
         routes=[Route("/healthz", health, methods=["GET"]), *hooks.routes(settings, commits)],
@@ -49,6 +50,11 @@ def create(settings: Settings, database: Database) -> Starlette:
         exception_handlers={OutreachError: _refuse, HTTPException: _http},
         lifespan=lifespan,
     )
+
+
+def office_id(settings: Settings) -> str:
+    """Return what tells this office's server from another one's on the same machine: a digest of its mode and database."""
+    return tokens.digest([settings.mode, settings.database_url])[:16]
 
 
 class NothingPersonal:

@@ -88,3 +88,14 @@ def test_ctrl_c_stops_a_launch_and_the_same_command_goes_on(office: Stranger) ->
     assert (process.returncode, "Traceback" in err) == (130, False), err
     rest = office.json("campaign", "launch", "drive")
     assert rest["steps"][0]["delivered"] == plan["recipients"] == len(office.ledger())
+
+
+@pytest.mark.long
+def test_the_web_server_of_another_office_is_not_taken_for_ours(tmp_path: Path) -> None:
+    with Stranger(tmp_path / "neighbour") as neighbour, Stranger(tmp_path / "office") as office:
+        neighbour.serve()
+        office.web = neighbour.web
+        office.ok("contacts", "import", str(CONTENT / "示例企业名单.csv"))
+        office.approved("drive")
+        refused = office.run("campaign", "launch", "drive")
+        assert (refused.code, "another office" in refused.error) == (1, True)
