@@ -131,6 +131,32 @@ def test_a_mapping_that_cannot_be_used_names_the_file_the_line_and_the_fault(own
     assert why in str(broken.value)
 
 
-def test_the_shipped_mapping_gives_no_heading_to_two_fields() -> None:
-    words = [word for headings in mapping.read(SHIPPED / "enterprises.toml").columns.values() for word in headings]
+@pytest.mark.parametrize(
+    ("headings", "pairs"),
+    [
+        (["法定代表人", "联系电话"], {"法定代表人": "联系电话"}),
+        (["法定代表人", "法人手机"], {"法定代表人": "法人手机"}),
+        (["负责人", "手机"], {"负责人": "手机"}),
+        (["负责人", "联系人", "联系电话"], {"联系人": "联系电话", "负责人": None}),
+        (["法定代表人", "联系人", "手机"], {"联系人": "手机", "法定代表人": None}),
+        (["法定代表人", "法人手机", "联系人", "联系电话"], {"联系人": "联系电话", "法定代表人": "法人手机"}),
+        (["负责人", "负责人手机", "联系人", "联系人手机"], {"联系人": "联系人手机", "负责人": "负责人手机"}),
+        (["负责人", "法定代表人", "手机号码"], {"负责人": "手机号码", "法定代表人": None}),
+        (["联系人", "负责人", "法定代表人", "电话"], {"联系人": "电话", "负责人": None, "法定代表人": None}),
+        (["联系人", "手机", "联系人2", "手机2"], {"联系人": "手机", "联系人2": "手机2"}),
+    ],
+)
+def test_each_person_of_a_list_keeps_his_own_number(headings: list[str], pairs: dict[str, str | None]) -> None:
+    cells = ["企业名称", *headings]
+    places = layout(cells).places
+    numbers = ("", "2", "3")
+    found = {cells[places["contact" + n]]: cells[places["phone" + n]] if "phone" + n in places else None for n in numbers if "contact" + n in places}
+    assert found == pairs
+
+
+def test_the_shipped_mapping_gives_no_heading_of_an_enterprise_to_two_fields() -> None:
+    columns = mapping.read(SHIPPED / "enterprises.toml").columns
+    contacts = {word for field, words in columns.items() if field.rstrip("23") in mapping.CONTACT_FIELDS for word in words}
+    words = [word for field in mapping.ENTERPRISE_FIELDS for word in columns[field]]
     assert len(words) == len(set(words))
+    assert not contacts & set(words)

@@ -67,6 +67,7 @@ def contacts() -> None:
 @pass_office
 def import_(office: Office, file: Path, mapping: str | None, sheet: str | None, rejects: Path | None, dry_run: bool) -> None:
     """Import a list of enterprises and contacts: CSV, XLSX, XLS or ODS. The same file twice changes nothing."""
+    _require_answerable(office)
     with _bar() as progress:
         result = import_file(
             office.database,
@@ -229,7 +230,7 @@ channel_option = option("--channel", type=click.Choice(list(directory.CHANNELS))
 @pass_office
 def opt_out(office: Office, phone: str | None, contact: int | None, channel: str, reason: str) -> None:
     """Never write to an address again, in no campaign, until it opts in."""
-    _require_one(phone, contact)
+    _require_one(office, phone, contact)
     with office.database.write() as session:
         address = directory.address_of(session, channel=channel, value=phone, contact=contact)
         done = directory.opt_out(session, channel=channel, value=address, reason=reason, now=office.now())
@@ -245,7 +246,7 @@ def opt_out(office: Office, phone: str | None, contact: int | None, channel: str
 @pass_office
 def opt_in(office: Office, phone: str | None, contact: int | None, channel: str) -> None:
     """Take an address off the list of those that are not written to."""
-    _require_one(phone, contact)
+    _require_one(office, phone, contact)
     with office.database.write() as session:
         address = directory.address_of(session, channel=channel, value=phone, contact=contact)
         done = directory.opt_in(session, channel=channel, value=address)
@@ -254,7 +255,14 @@ def opt_in(office: Office, phone: str | None, contact: int | None, channel: str)
     _answer_suppression(office, done, line, opted_out=False)
 
 
-def _require_one(phone: str | None, contact: int | None) -> None:
+def _require_answerable(office: Office) -> None:
+    """Refuse a format that the answer does not have before anything is done, not after."""
+    if office.format not in ("table", "json"):
+        raise UsageError(what=_("This command answers as table or json, not as {format}.").format(format=office.format))
+
+
+def _require_one(office: Office, phone: str | None, contact: int | None) -> None:
+    _require_answerable(office)
     if (phone is None) == (contact is None):
         raise UsageError(what=_("Give either --phone or --contact."))
 

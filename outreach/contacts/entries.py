@@ -8,7 +8,7 @@ from outreach.contacts import cleaning
 from outreach.contacts.cleaning import Unclean
 from outreach.contacts.mapping import CONTACT_FIELDS, ENTERPRISE_FIELDS, MOST_CONTACTS, Layout, heading
 
-LIMITS = {"name": 120, "credit_code": 60, "address": 200, "phone": 60, "wechat": 64, "note": 500}
+LIMITS = {"name": 120, "credit_code": 60, "address": 200, "phone": 60, "wechat": 64, "note": 2000}
 LIMIT = 60
 """Characters that a field holds; a letter prints an enterprise's name of 120 on two lines."""
 SUMS = frozenset({"合计", "总计", "小计", "共计", "合计:", "总计:", "小计:"})
@@ -79,6 +79,11 @@ class _Column(NamedTuple):
     heading: str
 
 
+def _order(columns: Sequence[_Column]) -> tuple[bool, int]:
+    """Return who of a row comes first: whoever can be texted, then as the columns stand."""
+    return not any(column.field == "phone" for column in columns), min(column.place for column in columns)
+
+
 class RowReader:
     """Turns the rows beneath a heading row into entries."""
 
@@ -87,7 +92,7 @@ class RowReader:
         self._enterprise = [self._column(field, field) for field in ENTERPRISE_FIELDS if self._is_given(field)]
         numbers = ("", *(str(number) for number in range(2, MOST_CONTACTS + 1)))
         people = [[self._column(field, field + number) for field in CONTACT_FIELDS if self._is_given(field + number)] for number in numbers]
-        self._people = [columns for columns in people if columns]
+        self._people = sorted((columns for columns in people if columns), key=_order)
         self._name = layout.places["name"]
         self._width = max(layout.places.values()) + 1
 

@@ -23,7 +23,9 @@ from outreach.contacts.entries import REASONS, Entry, Refusal, RowReader
 from outreach.contacts.merging import Slice
 from outreach.contacts.rejects import RejectsFile, beside
 from outreach.contacts.storing import Claimed, load, lock, store
+from outreach.database.bulk import take_stock
 from outreach.database.engine import Database
+from outreach.database.tables import Contact, Enterprise
 from outreach.errors import Unavailable
 
 SLICE = 5000
@@ -101,6 +103,9 @@ def import_file(
             work.bring_in(rows, transaction)
             if progress is not None:
                 progress(result.read, source.share())
+        if result.added >= SLICE and not dry_run:
+            with database.write() as session:
+                take_stock(session, Enterprise, Contact)
         kept = refused.keep()
         result.rejects = str(kept) if kept else None
     return result

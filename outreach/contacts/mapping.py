@@ -119,7 +119,7 @@ def choose(rows: Sequence[tuple[int, list[str]]], *, folders: Sequence[Path], na
     fitting = [layout for layout in layouts if "name" in layout.places]
     if not fitting:
         expected = dict.fromkeys(word for mapping in mappings.values() for word in mapping.columns.get("name", ()))
-        raise HeadingsUnknown(file=file, seen=_seen(rows), expected="、".join(expected), folder=folders[0])
+        raise HeadingsUnknown(file=file, seen=_seen(rows), expected="、".join(list(expected)[:12]), folder=folders[0])
     return max(fitting, key=lambda layout: (_holds_header(layout), len(layout.places)))
 
 

@@ -91,6 +91,8 @@ def _head(path: Path) -> bytes:
         raise FileMissing(file=path) from error
     except OSError as error:
         raise FileUnreadable(file=path, why=error.strerror or error) from error
+    if not path.is_file():
+        raise FileUnreadable(file=path, why=_("it is a pipe or a device; save it as a file first"))
     if not head.strip(b"\xef\xbb\xbf\xff\xfe\0 \t\r\n,;"):
         raise FileEmpty(file=path)
     return head
