@@ -196,10 +196,13 @@ def test_a_fault_of_ours_is_one_line_and_names_nobody(web: Web, caplog: pytest.L
 
 def test_health_says_whether_the_database_answers(web: Web, tmp_path: Path) -> None:
     status, _headers, body = web.ask("GET", "/healthz")
-    assert (status, json.loads(body)) == (200, {"ok": True, "mode": "rehearsal", "database": web.database.engine.dialect.name})
+    said = json.loads(body)
+    assert (status, said) == (200, {"ok": True, "mode": "rehearsal", "database": web.database.engine.dialect.name, "office": said["office"]})
     with Web(tmp_path, "postgresql+psycopg://nobody@127.0.0.1:1/nothing") as cut_off:
         status, _headers, body = cut_off.ask("GET", "/healthz")
-        assert (status, json.loads(body)) == (503, {"ok": False, "mode": "rehearsal", "database": "postgresql"})
+        another = json.loads(body)
+        assert (status, another["ok"], another["database"]) == (503, False, "postgresql")
+        assert another["office"] != said["office"]
         assert cut_off.post(STATUS, RECEIPT) == 503
 
 

@@ -11,12 +11,13 @@ from typing import Generic, TypeVar
 from outreach.errors import Unavailable
 
 T = TypeVar("T")
+LARGEST_GROUP = 1000
 
 
 class GroupCommit(Generic[T]):
     """Items of one kind on their way into the database. `apply` commits a group; it runs in one thread at a time."""
 
-    def __init__(self, apply: Callable[[Sequence[T]], None], *, at_most: int = 1000) -> None:
+    def __init__(self, apply: Callable[[Sequence[T]], None], *, at_most: int = LARGEST_GROUP) -> None:
         self._apply = apply
         self._at_most = at_most
         self._waiting: list[tuple[T, asyncio.Future[None]]] = []

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from urllib.parse import parse_qsl
 
-from starlette.requests import Request
-from starlette.responses import Response
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from outreach import clock
 from outreach.channels import directory
@@ -14,7 +15,7 @@ from outreach.database.engine import Database
 from outreach.errors import BadInput
 from outreach.outbox import receipts
 from outreach.settings import Settings
-from outreach.web.groups import GroupCommit
+from outreach.web.groups import LARGEST_GROUP, GroupCommit
 
 LARGEST = 64 * 1024
 FORM = "application/x-www-form-urlencoded"
@@ -34,45 +35,53 @@ class CallbackDoor:
         self._hooks = hooks
         self._commits = commits
 
-    async def __call__(self, request: Request) -> Response:
-        """Answer 204 after the commit, also for what nobody knows and for what came before."""
-        form = _form(request, await _body(request))
-        # Not request.url: that is made of the Host header, which anybody can write, even so that no URL comes of it.
-        query = request.scope["query_string"].decode("latin-1")
-        url = self._public_url + request.scope["path"] + (f"?{query}" if query else "")
-        item = self._hooks.read_callback(url=url, form=form, headers=request.headers)
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer 204 after the commit, also for what nobody knows and for what came before.
+
+        Plain ASGI, not a Request: its URL would be made of the Host header, which anybody can write, even so that no URL comes of it.
+        """
+        headers = Headers(scope=scope)
+        form = _form(headers, await _body(receive))
+        query = scope["query_string"].decode("latin-1")
+        url = self._public_url + scope["path"] + (f"?{query}" if query else "")
+        item = self._hooks.read_callback(url=url, form=form, headers=headers)
         await self._commits.add(item)
-        return Response(status_code=204)
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
 
 
 def routes(settings: Settings, commits: GroupCommit[Receipt | Reply]) -> list[Route]:
     """Return the routes of all providers' callbacks."""
     door = CallbackDoor(settings, directory.open_hooks(settings)["twilio"], commits)
-    return [Route(path, door.__call__, methods=["POST"]) for path in ("/hooks/twilio/status", "/hooks/twilio/inbound")]
+    return [Route(path, door, methods=["POST"]) for path in ("/hooks/twilio/status", "/hooks/twilio/inbound")]
 
 
-def committer(database: Database) -> GroupCommit[Receipt | Reply]:
-    """Return what stores receipts and replies, a group in one transaction."""
+def committer(database: Database, *, at_most: int = LARGEST_GROUP) -> GroupCommit[Receipt | Reply]:
+    """Return what stores receipts and replies, a group of `at_most` in one transaction."""
 
     def store(items: Sequence[Receipt | Reply]) -> None:
         with database.write() as session:
             receipts.store(session, items, now=clock.now())
 
-    return GroupCommit(store)
+    return GroupCommit(store, at_most=at_most)
 
 
-async def _body(request: Request) -> bytes:
+async def _body(receive: Receive) -> bytes:
     """Read the body, but no more than a callback can be."""
     body = bytearray()
-    async for part in request.stream():
-        body += part
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect()
+        body += message.get("body", b"")
         if len(body) > LARGEST:
             raise TooLarge(most=LARGEST)
-    return bytes(body)
+        if not message.get("more_body", False):
+            return bytes(body)
 
 
-def _form(request: Request, body: bytes) -> dict[str, str]:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+def _form(headers: Headers, body: bytes) -> dict[str, str]:
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != FORM:
         raise MalformedCallback(what=FORM)
     try:
