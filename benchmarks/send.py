@@ -41,6 +41,10 @@ from outreach.outbox import sending
 SAMPLE = 1000
 """Messages of the slow baseline: more would only make it slower to wait for."""
 IN_FLIGHT = 64
+BODY = (
+    "【示例人社】张建国您好：诚邀示例市逍林镇示例鞋业有限公司签订《不欠薪倡议书》。请在微信关注认证公众号“示例人社”，发送签署码7K3M9P办理，"
+    "也可到镇街劳动保障所签纸质件。自愿免费，不索要密码和银行卡。核实请自行拨打12333。"
+)
 
 
 def main() -> None:
@@ -86,13 +90,12 @@ async def post_raw(gateway: Gateway, count: int) -> None:
     """Post the form of a text `count` times over one aiohttp pool."""
     url = f"{gateway.url}/2010-04-01/Accounts/{ACCOUNT_SID}/Messages.json"
     headers = {"Authorization": aiohttp.encode_basic_auth(ACCOUNT_SID, AUTH_TOKEN), "Content-Type": "application/x-www-form-urlencoded"}
-    body = "【示例人社】张建国您好：诚邀示例市逍林镇示例鞋业有限公司签订《不欠薪倡议书》。请在微信关注认证公众号“示例人社”，发送签署码7K3M9P办理，也可到镇街劳动保障所签纸质件。自愿免费，不索要密码和银行卡。核实请自行拨打12333。"
     numbers = iter(range(count))
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=IN_FLIGHT), headers=headers) as session:
 
         async def runner() -> None:
             for number in numbers:
-                form = urlencode({"To": f"+86139{number:08d}", "From": FROM, "Body": body}).encode()
+                form = urlencode({"To": f"+86139{number:08d}", "From": FROM, "Body": BODY}).encode()
                 async with session.post(url, data=form) as response:
                     await response.json()
 
@@ -151,7 +154,7 @@ def task_a_message(office: settings.Settings, gateway: Gateway, count: int) -> f
             contact.note = "sent"
         done.release()
 
-    with senders_worker(app):
+    with BaselineWorker(app):
         begun = time.perf_counter()
         for key in range(1, count + 1):
             app.send_task("one", [key])
@@ -162,7 +165,7 @@ def task_a_message(office: settings.Settings, gateway: Gateway, count: int) -> f
     return rate
 
 
-class senders_worker:  # noqa: N801 - reads as the verb that it is
+class BaselineWorker:
     """A Celery worker in a thread, for as long as the `with` lasts."""
 
     def __init__(self, app: Celery) -> None:

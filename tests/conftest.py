@@ -21,6 +21,7 @@ from outreach.database.engine import Database
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+pytest_plugins = ["plugin_skips"]
 NOON = datetime(2026, 1, 15, 4, 0, tzinfo=UTC)
 """A Thursday noon in Shanghai, when anybody may be written to."""
 _numbers = itertools.count(1)

@@ -7,6 +7,8 @@ halves what the SDK costs.
 """
 
 import asyncio
+import base64
+import hmac
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -252,14 +254,25 @@ class TwilioHooks:
     """Twilio's callbacks: receipts of status and replies of people, verified by the SDK on the public URL."""
 
     def __init__(self, settings: Settings) -> None:
+        self._token = settings.twilio_auth_token.encode()
         self._validator = RequestValidator(settings.twilio_auth_token)
 
     def read_callback(self, *, url: str, form: Mapping[str, str], headers: Mapping[str, str]) -> Receipt | Reply:
         """Verify the signature over `url` (the configured public one, with its query) and the form, and read it."""
         signature = headers.get("x-twilio-signature", "")
-        if not signature or not self._validator.validate(url, dict(form), signature):
+        if not self._is_ours(url, form, signature):
             raise BadSignature()
         return _reply(form) if urlsplit(url).path.endswith(INBOUND_PATH) else _receipt(url, form)
+
+    def _is_ours(self, url: str, form: Mapping[str, str], signature: str) -> bool:
+        """Compare the plain HMAC first, which is all that our own address needs; the SDK's validator, ten times as slow, also tries the port."""
+        if not signature:
+            return False
+        said = url + "".join(key + value for key, value in sorted(form.items()))
+        plain = base64.b64encode(hmac.digest(self._token, said.encode(), "sha1"))
+        if hmac.compare_digest(plain, signature.encode("utf-8", "replace")):
+            return True
+        return bool(self._validator.validate(url, dict(form), signature))
 
 
 def _receipt(url: str, form: Mapping[str, str]) -> Receipt:

@@ -1,6 +1,7 @@
 """What every command shares: the office it works on, its options, its language, and how it answers."""
 
 import getpass
+import os
 import sys
 from collections.abc import Callable
 from datetime import datetime
@@ -60,7 +61,7 @@ class Office:
     @property
     def actor(self) -> str:
         """Whom the audit log names: the account that signed in, else the login of this machine."""
-        return self._account.account if self._account else f"os:{getpass.getuser()}"
+        return self._account.account if self._account else f"os:{_login()}"
 
     _account: Account | None = None
 
@@ -78,6 +79,14 @@ class Office:
     def record(self, session: Any, act: str, subject: str = "", **detail: Any) -> None:
         """Write an act of this command into the audit log, in the same transaction."""
         audit.record(session, actor=self.actor, act=act, subject=subject, detail=detail, now=self.now())
+
+
+def _login() -> str:
+    """Return the login of this process; in a container its number may have no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
 
 
 def read_password(file: Path) -> str:

@@ -12,7 +12,7 @@ from outreach.campaigns import statement as statements
 from outreach.cli import following, processes
 from outreach.cli.base import Office, group, option, pass_office
 from outreach.cli.campaign_file import write_new
-from outreach.cli.output import answer, hint, note, show
+from outreach.cli.output import answer, hint, note, require_document, show
 from outreach.cli.wording import local_time, next_step_of, plan_lines, statement_lines, status_lines, trial_lines
 from outreach.errors import BadInput, NotFound, Refused
 from outreach.i18n import gettext as _
@@ -50,6 +50,7 @@ def campaign() -> None:
 @pass_office
 def new(office: Office, name: str, audience: str | None, deadline: datetime | None, out: Path | None, yes: bool) -> None:
     """Ask a few things and write a campaign file."""
+    require_document(office)
     written = write_new(office, name, audience=audience, deadline=deadline, out=out, ask=not yes)
     document = {"campaign": name, "path": str(written)}
     answer(office, document, [_("Written: {path}").format(path=written)], next_step=f"outreach campaign plan {written}")
@@ -60,6 +61,7 @@ def new(office: Office, name: str, audience: str | None, deadline: datetime | No
 @pass_office
 def plan(office: Office, file: Path) -> None:
     """Choose the recipients, freeze and measure the texts. Nothing is sent."""
+    require_document(office)
     found = definition.read(file)
     account = office.sign_in("operator")
     with following.bar(_("Recipients")) as progress, office.database.write() as session:
@@ -76,6 +78,7 @@ def plan(office: Office, file: Path) -> None:
 @pass_office
 def approve(office: Office, name: str, code: str) -> None:
     """Approve a plan that somebody else made."""
+    require_document(office)
     account = office.sign_in("approver")
     with office.database.write() as session:
         approved = approving.approve(session, name, code=code, account=account.account, settings=office.settings, now=office.now())
@@ -93,6 +96,7 @@ def approve(office: Office, name: str, code: str) -> None:
 @pass_office
 def launch(office: Office, name: str, first: int | None, detach: bool, wait: bool) -> None:
     """Send an approved campaign; the same command goes on where it stopped."""
+    require_document(office)
     with office.database.read() as session:
         directory.named(session, name)
         alive = workers.lives(session, now=office.now())
@@ -139,6 +143,7 @@ def _answer_statement(office: Office, name: str) -> None:
 @pass_office
 def test(office: Office, name: str, address: str, step: int) -> None:
     """Send yourself one text of a plan; it counts in no statement."""
+    require_document(office)
     if address in ("me", "本人"):
         address = office.sign_in("operator").phone
     if office.settings.rehearsal:
@@ -184,6 +189,7 @@ def statement(office: Office, name: str) -> None:
 @pass_office
 def pause(office: Office, name: str) -> None:
     """Stop sending; what was already claimed may still leave, and is counted."""
+    require_document(office)
     with office.database.write() as session:
         counts = launching.pause(session, name)
         office.record(session, "campaign.pause", name)
@@ -196,6 +202,7 @@ def pause(office: Office, name: str) -> None:
 @pass_office
 def resume(office: Office, name: str) -> None:
     """Let a paused campaign go on."""
+    require_document(office)
     with office.database.write() as session:
         found = launching.resume(session, name)
         office.record(session, "campaign.resume", name)
@@ -209,6 +216,7 @@ def resume(office: Office, name: str) -> None:
 @pass_office
 def cancel(office: Office, name: str) -> None:
     """End a campaign for good; what waits is not sent."""
+    require_document(office)
     with office.database.write() as session:
         counts = launching.cancel(session, name, now=office.now())
         office.record(session, "campaign.cancel", name)

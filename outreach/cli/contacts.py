@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from outreach import tokens
 from outreach.audiences import conditions, segments
 from outreach.cli.base import Office, group, option, pass_office
-from outreach.cli.output import answer, hint, show
+from outreach.cli.output import answer, hint, require_document, show
 from outreach.contacts import directory
 from outreach.contacts.directory import Suppression
 from outreach.contacts.importing import ImportResult, Progress, import_file
@@ -67,7 +67,7 @@ def contacts() -> None:
 @pass_office
 def import_(office: Office, file: Path, mapping: str | None, sheet: str | None, rejects: Path | None, dry_run: bool) -> None:
     """Import a list of enterprises and contacts: CSV, XLSX, XLS or ODS. The same file twice changes nothing."""
-    _require_answerable(office)
+    require_document(office)
     with _bar() as progress:
         result = import_file(
             office.database,
@@ -255,14 +255,8 @@ def opt_in(office: Office, phone: str | None, contact: int | None, channel: str)
     _answer_suppression(office, done, line, opted_out=False)
 
 
-def _require_answerable(office: Office) -> None:
-    """Refuse a format that the answer does not have before anything is done, not after."""
-    if office.format not in ("table", "json"):
-        raise UsageError(what=_("This command answers as table or json, not as {format}.").format(format=office.format))
-
-
 def _require_one(office: Office, phone: str | None, contact: int | None) -> None:
-    _require_answerable(office)
+    require_document(office)
     if (phone is None) == (contact is None):
         raise UsageError(what=_("Give either --phone or --contact."))
 

@@ -15,17 +15,25 @@ from outreach.i18n import gettext as _
 from outreach.reports import workbook
 from outreach.reports.tables import Table
 
+WIDE = 400
+"""Columns of a table that goes into a pipe or file: nothing is folded there."""
+
 
 def answer(office: Office, document: Mapping[str, Any], lines: Iterable[str], *, next_step: str = "") -> None:
     """Answer with one document: as JSON, or in lines for people, followed by the next step to take."""
     if office.format == "json":
         click.echo(json.dumps(document, ensure_ascii=False, indent=2))
         return
-    if office.format != "table":
-        raise UsageError(what=_("This command answers as table or json, not as {format}.").format(format=office.format))
+    require_document(office)
     for line in lines:
         click.echo(line)
     hint(next_step)
+
+
+def require_document(office: Office) -> None:
+    """Refuse a format that the answer does not have. A command that changes something asks before it does."""
+    if office.format not in ("table", "json"):
+        raise UsageError(what=_("This command answers as table or json, not as {format}.").format(format=office.format))
 
 
 def hint(next_step: str) -> None:
@@ -67,7 +75,8 @@ def grid(table: Table, title: str = "") -> None:
         drawing.add_section()
         first = table.columns[0].id
         drawing.add_row(*(_cell(table.totals.get(column.id, _("Total") if column.id == first else "")) for column in table.columns), style="bold")
-    Console(highlight=False, soft_wrap=not sys.stdout.isatty(), markup=False).print(drawing)
+    width = None if sys.stdout.isatty() else WIDE
+    Console(highlight=False, markup=False, width=width).print(drawing)
 
 
 def _cell(value: Any) -> str:

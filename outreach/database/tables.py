@@ -251,7 +251,7 @@ class CampaignStep(Base):
     channel: Mapped[str]
     template: Mapped[str]
     condition: Mapped[str]
-    after_seconds: Mapped[int] = mapped_column(default=0)
+    after_seconds: Mapped[int] = mapped_column(default=0, server_default="0")
     text_id: Mapped[int] = mapped_column(ForeignKey("message_text.id"))
     sender: Mapped[str | None]
     """The sender that the file names; else the longest prefix decides."""
@@ -274,7 +274,7 @@ class Recipient(Base):
     town: Mapped[str] = mapped_column(default="", server_default="")
     fields: Mapped[dict[str, Any]]
     """Merge fields of this person: enterprise, enterprises, enterprise_count, contact, town, code."""
-    segments: Mapped[int] = mapped_column(default=0)
+    segments: Mapped[int] = mapped_column(default=0, server_default="0")
     """Of the first step's body."""
 
 
@@ -339,9 +339,9 @@ class Delivery(Base):
     recipient_id: Mapped[int | None] = mapped_column(ForeignKey("recipient.id"))
     purpose: Mapped[str | None] = mapped_column(unique=True)
     """What a message outside a campaign is for, such as test:7 — never twice."""
-    step: Mapped[int] = mapped_column(default=1)
-    occurrence: Mapped[int] = mapped_column(default=1)
-    rank: Mapped[int] = mapped_column(default=0)
+    step: Mapped[int] = mapped_column(default=1, server_default="1")
+    occurrence: Mapped[int] = mapped_column(default=1, server_default="1")
+    rank: Mapped[int] = mapped_column(default=0, server_default="0")
     channel: Mapped[str]
     sender_id: Mapped[int | None] = mapped_column(ForeignKey("sender.id"))
     address_id: Mapped[int | None] = mapped_column(ForeignKey("address.id"))
@@ -354,7 +354,7 @@ class Delivery(Base):
     reason: Mapped[str | None]
     """Why it was skipped, or the kind of refusal."""
     error_code: Mapped[str | None]
-    attempt: Mapped[int] = mapped_column(default=0)
+    attempt: Mapped[int] = mapped_column(default=0, server_default="0")
     segments: Mapped[int]
     due_at: Mapped[datetime]
     """When it may be claimed; of an unknown one, when the provider is to be asked next."""

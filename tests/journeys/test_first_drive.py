@@ -33,7 +33,9 @@ def test_the_first_drive_from_a_contact_list_to_a_statement(office: Stranger) ->
     office.ok("campaign", "approve", "drive", "--code", plan["code"], signed="bob")
 
     office.serve()
-    office.faults(seed=7, mix={"drop_after_accept": 0.05, "throttle": 0.05, "truncate": 0.05, "receipt_twice": 0.1, "receipt_reordered": 0.1, "undelivered": 0.05})
+    office.faults(
+        seed=7, mix={"drop_after_accept": 0.05, "throttle": 0.05, "truncate": 0.05, "receipt_twice": 0.1, "receipt_reordered": 0.1, "undelivered": 0.05}
+    )
     statement = office.json("campaign", "launch", "drive")
 
     ledger = office.ledger()
