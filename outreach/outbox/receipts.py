@@ -149,6 +149,7 @@ def release(session: Session, pairs: Iterable[tuple[int | None, int]]) -> None:
 def suppress(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
     """Put addresses on the list of those not to be written to: `id`, `suppressed_at`, `suppressed_reason`, `suppressed_source`."""
     sets = ["suppressed_at", "suppressed_reason", "suppressed_source"]
+    bulk.lock_rows(session, Address, [row["id"] for row in rows])  # an UPDATE alone takes its rows in the order of its plan
     bulk.update_rows(session, Address, sorted(rows, key=lambda row: row["id"]), keys=["id"], sets=sets, where="d.suppressed_at is null")
 
 
