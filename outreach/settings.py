@@ -24,7 +24,7 @@ _UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d
 
 
 class SettingsFileBroken(Misconfigured):
-    """The settings file {path} is not valid TOML: {why}. Mend that line, or move the file away and run: outreach init"""
+    """The settings file {path} cannot be read as TOML: {why}. Mend that, or move the file away and run: outreach init"""
 
 
 class SettingWrong(Misconfigured):
@@ -187,8 +187,8 @@ def _from_file(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsFileBroken(path=path, why=error) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise SettingsFileBroken(path=path, why=getattr(error, "strerror", None) or error) from error
 
 
 def _from_secrets(home: Path) -> dict[str, Any]:

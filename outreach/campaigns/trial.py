@@ -70,7 +70,7 @@ def queue(session: Session, name: str, *, to: str, step: int, settings: Settings
 def _phone(value: str) -> str:
     try:
         return cleaning.phone(value)
-    except BadInput as error:
+    except cleaning.Unclean as error:
         raise NoPhone(value=value or "-") from error
 
 

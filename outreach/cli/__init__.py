@@ -8,7 +8,7 @@ import click
 
 from outreach import __version__, i18n, settings
 from outreach.cli.base import Group, Office, Option
-from outreach.errors import OutreachError
+from outreach.errors import OutreachError, UsageError
 from outreach.i18n import gettext as _
 
 COMMANDS = {
@@ -67,9 +67,13 @@ def run(arguments: Sequence[str]) -> int:
     office = Office()
     try:
         _choose_language(arguments)
+        _require_readable(arguments)
         return int(root.main(list(arguments), prog_name="outreach", standalone_mode=False, obj=office) or 0)
     except OutreachError as error:
         return _fail(i18n.say(error), error.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return 2
     except click.ClickException as error:
         return _fail(error.format_message(), 2)
     except (click.Abort, KeyboardInterrupt):
@@ -77,8 +81,27 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except OSError as error:
+        return _fail(i18n.say(NoAccess(path=error.filename or _("input or output"), why=error.strerror or str(error))), 1)
     finally:
         office.close()
+
+
+class NotUtf8(UsageError):
+    """An argument is not in the encoding of this terminal, which is {encoding}; set LANG to that of the terminal, such as zh_CN.UTF-8: {argument}"""
+
+
+class NoAccess(OutreachError):
+    """{path}: {why}"""
+
+
+def _require_readable(arguments: Sequence[str]) -> None:
+    """Refuse what a terminal of another encoding typed before it is written anywhere."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError as error:
+            raise NotUtf8(encoding=sys.getfilesystemencoding(), argument=ascii(argument)) from error
 
 
 def _fail(line: str, code: int) -> int:
@@ -88,7 +111,7 @@ def _fail(line: str, code: int) -> int:
 
 def _choose_language(arguments: Sequence[str]) -> None:
     """Set the language before anything is said: help and errors of parsing come before any command runs."""
-    given = dict(zip(arguments, [*arguments[1:], ""], strict=True))
+    given = dict(zip(arguments, [*arguments[1:], ""], strict=False))
     spelt = next((argument.removeprefix("--lang=") for argument in arguments if argument.startswith("--lang=")), given.get("--lang"))
     try:
         i18n.use(spelt or settings.load(given.get("--home")).lang)

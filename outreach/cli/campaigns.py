@@ -146,11 +146,11 @@ def test(office: Office, name: str, address: str, step: int) -> None:
     require_document(office)
     if address in ("me", "本人"):
         address = office.sign_in("operator").phone
-    if office.settings.rehearsal:
-        processes.ensure_rehearsal(office.settings)
     with office.database.write() as session:
         message = trial.queue(session, name, to=address, step=step, settings=office.settings, now=office.now())
         office.record(session, "campaign.test", name, step=step)
+    if office.settings.rehearsal:
+        processes.ensure_rehearsal(office.settings)
     outcome = following.follow_delivery(office, message.delivery)
     answer(office, {"campaign": name, **message.document, **outcome}, trial_lines(message.document, outcome), next_step=f"outreach campaign status {name}")
 

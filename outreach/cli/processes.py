@@ -24,6 +24,10 @@ class SandboxInProduction(Refused):
     """The sandbox belongs to rehearsal, and this office is in production."""
 
 
+class SandboxRefused(Unavailable):
+    """The sandbox cannot start at {host}:{port} ({why}); stop what runs there, or give another --port or --ledger."""
+
+
 class OtherOffice(Refused):
     """At {url} the web server of another office or mode answers; stop it, or set port and public_url to others."""
 
@@ -72,15 +76,19 @@ def sandbox(office: Office, host: str, port: int | None, ledger: Path | None, se
     settings = office.settings
     if not settings.rehearsal:
         raise SandboxInProduction()
-    server.serve(
-        host,
-        port or _port(settings.sandbox_url),
-        ledger=ledger or ledger_of(settings),
-        seed=seed,
-        account_sid=settings.twilio_account_sid,
-        auth_token=settings.twilio_auth_token,
-        inbound_url=settings.public_url.rstrip("/") + INBOUND_PATH,
-    )
+    chosen = port or _port(settings.sandbox_url)
+    try:
+        server.serve(
+            host,
+            chosen,
+            ledger=ledger or ledger_of(settings),
+            seed=seed,
+            account_sid=settings.twilio_account_sid,
+            auth_token=settings.twilio_auth_token,
+            inbound_url=settings.public_url.rstrip("/") + INBOUND_PATH,
+        )
+    except OSError as error:
+        raise SandboxRefused(host=host, port=chosen, why=error.strerror or str(error)) from error
 
 
 @click.command("up", cls=Command)

@@ -8,7 +8,7 @@ from threading import Lock
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
 from sqlalchemy.orm import Session
 
 from outreach.database.types import EPOCH
@@ -20,6 +20,10 @@ BUSY_SECONDS = 60
 
 class DatabaseUrlWrong(Misconfigured):
     """database_url must begin with sqlite:/// or postgresql+psycopg://, not {scheme}."""
+
+
+class NoDatabase(Unavailable):
+    """{where} is there but is no database: {why}. Move the file away, or set database_url; then: outreach check"""
 
 
 class DatabaseUnreachable(Unavailable):
@@ -62,11 +66,22 @@ class Database:
         except OperationalError as error:
             if "no such table" in str(error) or "readonly" in str(error):
                 raise
-            raise DatabaseUnreachable(where=make_url(self.url).render_as_string(), why=str(error.orig).strip().splitlines()[0]) from error
+            raise DatabaseUnreachable(where=self._where(), why=_first_line(error)) from error
+        except DatabaseError as error:
+            if type(error) is not DatabaseError:
+                raise  # what a statement did wrong is told as it is
+            raise NoDatabase(where=self._where(), why=_first_line(error)) from error
+
+    def _where(self) -> str:
+        return make_url(self.url).render_as_string()
 
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+
+def _first_line(error: DatabaseError) -> str:
+    return str(error.orig).strip().splitlines()[0]
 
 
 def database_now(session: Session) -> datetime:

@@ -1,0 +1,70 @@
+"""Whatever is typed, and wherever it is run: one line that says what to do, the right exit code, never a traceback."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def outreach(home: Path, *arguments: str | bytes, **options) -> "subprocess.CompletedProcess[bytes]":
+    environment = {**os.environ, "OUTREACH_HOME": str(home), "OUTREACH_LANG": "en"}
+    command = [os.fsencode(sys.executable), b"-m", b"outreach", *(os.fsencode(argument) for argument in arguments)]
+    return subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False, **{"stdout": subprocess.PIPE, **options})
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("office")
+    assert outreach(folder, "init", "--yes").returncode == 0
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["campaing", "list"], 2, "campaing"),
+        (["campaign", "lst"], 2, "lst"),
+        (["campaign", "plan"], 2, "FILE"),
+        (["campaign", "plan", "nowhere.toml"], 1, "nowhere.toml"),
+        (["campaign", "status", "nobody"], 1, "nobody"),
+        (["campaign", "test", "nobody", "--to", "12345"], 1, "nobody"),
+        (["contacts", "import", "/proc"], 1, "/proc"),
+        (["audience", "count", "镇接 = 逍林镇"], 1, "镇街"),
+        (["--home", "/etc/passwd", "check"], 2, "/etc/passwd"),
+        (["--home", "/proc/nope", "init", "--yes"], 1, "/proc/nope"),
+        (["demo", "--out", "/proc/x"], 1, "/proc/x"),
+        (["campaign", "status", "局".encode("gbk")], 2, "LANG"),
+        (["campaign", "launch", "x", "--format", "xlsx"], 2, "xlsx"),
+    ],
+)
+def test_bad_input_gets_one_line_and_the_right_exit_code(home: Path, arguments: list[str | bytes], code: int, said: str) -> None:
+    done = outreach(home, *arguments)
+    lines = done.stderr.decode().strip().splitlines()
+    assert (done.returncode, len(lines)) == (code, 1), done
+    assert lines[0].startswith("error: ")
+    assert said in lines[0]
+
+
+def test_no_command_at_all_shows_the_help(home: Path) -> None:
+    done = outreach(home)
+    assert (done.returncode, b"Traceback" in done.stderr, b"campaign" in done.stderr) == (2, False, True)
+
+
+def test_a_full_disk_and_a_reader_that_went_away_are_no_tracebacks(home: Path) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = outreach(home, "campaign", "list", "--format", "json", stdout=full)
+    assert (done.returncode, b"Traceback" in done.stderr) == (1, False), done.stderr
+
+
+def test_a_file_that_is_no_database_is_said_to_be_none(tmp_path: Path) -> None:
+    (tmp_path / "outreach.db").write_text("no database, but long enough to be taken for one " * 100)
+    done = outreach(tmp_path, "campaign", "list")
+    assert (done.returncode, b"is no database" in done.stderr, b"Traceback" in done.stderr) == (1, True, False), done.stderr
+
+
+def test_settings_survive_a_name_that_cannot_be_written(home: Path) -> None:
+    before = (home / "outreach.toml").read_bytes()
+    assert outreach(home, "init", "--yes", "--office", "局".encode("gbk")).returncode == 2
+    assert (home / "outreach.toml").read_bytes() == before
