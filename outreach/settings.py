@@ -176,6 +176,11 @@ def home_of(home: str | Path | None = None) -> Path:
     return Path(home or os.environ.get(PREFIX + "HOME") or ".").resolve()
 
 
+def lang_from_environment() -> str:
+    """Return the language of `OUTREACH_LANG`, Chinese without one: for when the settings themselves cannot be read."""
+    return "en" if os.environ.get(PREFIX + "LANG") == "en" else "zh"
+
+
 def staff_from_environment() -> tuple[str | None, Path | None]:
     """Return the account and the password file of an unattended run, where `OUTREACH_STAFF…` name them."""
     file = os.environ.get(PREFIX + "STAFF_PASSWORD_FILE")

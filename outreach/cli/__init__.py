@@ -116,4 +116,4 @@ def _choose_language(arguments: Sequence[str]) -> None:
     try:
         i18n.use(spelt or settings.load(given.get("--home")).lang)
     except OutreachError:
-        i18n.use("zh")  # the command that needs the settings says what is wrong with them
+        i18n.use(settings.lang_from_environment())  # the command that needs the settings says what is wrong with them
