@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import sqlalchemy
 
@@ -22,6 +23,8 @@ from outreach.database.engine import Database
 sys.path.insert(0, str(Path(__file__).parent))
 
 pytest_plugins = ["plugin_skips"]
+hypothesis.settings.register_profile("outreach", deadline=None, derandomize=bool(os.environ.get("CI")))
+hypothesis.settings.load_profile("outreach")
 NOON = datetime(2026, 1, 15, 4, 0, tzinfo=UTC)
 """A Thursday noon in Shanghai, when anybody may be written to."""
 _numbers = itertools.count(1)
