@@ -25,6 +25,8 @@ BUILT = ("sms",)
 """Channels that stand in this release."""
 CONDITIONS = ("always", "unreached", "unopened", "unsigned")
 CHUNK = 2000
+SOMEONE = {"enterprise": "示例企业", "enterprises": ["示例企业"], "enterprise_count": 1, "contact": "张三", "town": "示例镇", "code": "7K3M9P"}
+"""A recipient with nothing remarkable about it."""
 SOMEBODY = "负责人"
 """How a contact without a name is addressed."""
 
@@ -74,6 +76,7 @@ def plan(
     draft = _draft(definition, settings, now=now)
     senders.store(session, settings)
     _forget_earlier_plan(session, definition.name)
+    _require_sendable(draft, [{**draft.fields, **SOMEONE}])  # what is the template's own fault is said before any enterprise is blamed
     campaign = _store_campaign(session, draft, path=path, planned_by=planned_by, now=now)
     _store_recipients(session, campaign, draft, progress)
     bulk.take_stock(session, Enterprise, Contact, Address, Recipient, RecipientContact, RecipientEnterprise)

@@ -1,5 +1,6 @@
 """Write a campaign file for staff to read, change and keep: with comments, and only with steps that can be run."""
 
+import sys
 from datetime import datetime
 from pathlib import Path
 
@@ -25,6 +26,10 @@ class NameWrong(Refused):
     """{name} is no name for a campaign: it takes 1 to 64 letters, digits, - _ and ."""
 
 
+class NoTerminal(Refused):
+    """There is no terminal to ask at; say it all: outreach campaign new {name} --audience EXPR --deadline 2026-12-31 --yes"""
+
+
 def write_new(office: Office, name: str, *, audience: str | None, deadline: datetime | None, out: Path | None, ask: bool) -> Path:
     """Write a campaign file into the office's folder and return its path; ask at the terminal for what is not given."""
     if not definition.NAME.fullmatch(name):
@@ -32,6 +37,8 @@ def write_new(office: Office, name: str, *, audience: str | None, deadline: date
     path = out or office.settings.home / f"{name}.toml"
     if path.exists():
         raise FileThere(path=path)
+    if ask and not sys.stdin.isatty():
+        raise NoTerminal(name=name)
     if audience is None:
         audience = click.prompt(_("Audience"), default="全部", err=True) if ask else "全部"
     if deadline is None and ask:
