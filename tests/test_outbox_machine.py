@@ -367,4 +367,4 @@ def test_no_interleaving_sends_twice_or_forgets(opened: Callable[[str], Database
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_no_interleaving_sends_twice_or_forgets_told_at_length(opened: Callable[[str], Database], tmp_path: Path, kind: str) -> None:
-    play(opened(kind), tmp_path, max_examples=120, stateful_step_count=50)
+    play(opened(kind), tmp_path, max_examples=60, stateful_step_count=40)
