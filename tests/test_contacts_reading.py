@@ -22,7 +22,7 @@ from odf.table import Table, TableCell, TableRow
 from odf.text import P
 
 from outreach.contacts import reading, sheets, textfiles
-from outreach.contacts.reading import FileEmpty, FileMissing, FileUnreadable, NotAList
+from outreach.contacts.reading import EncodingsMixed, FileEmpty, FileMissing, FileUnreadable, NotAList
 from outreach.contacts.workbooks import SheetMissing, WorkbookBroken, WorkbookEmpty, WorkbookLocked, WorkbookTooLarge
 from outreach.errors import OutreachError
 
@@ -100,6 +100,33 @@ def test_single_bad_bytes_do_not_stop_the_file(tmp_path: Path) -> None:
     good = "".join(f"示例{n}厂,1\n" for n in range(200))
     path = text_file(tmp_path, ("企业名称,手机\n" + good).encode("gb18030") + b"\xff\xff,1\n" + "乙,2\n".encode("gb18030"))
     assert cells(path)[-2:] == [["\ufffd\ufffd", "1"], ["乙", "2"]]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030"])
+@pytest.mark.parametrize("nuls", [1, 2, 5])
+@pytest.mark.parametrize("many", [0, 3, 3000])
+def test_stray_nul_bytes_make_no_utf_16_of_a_list(tmp_path: Path, encoding: str, nuls: int, many: int) -> None:
+    more = [["示例厂", "13800138000"]] * many
+    text = "".join(",".join(row) + "\n" for row in [*ROWS, *more]) + "甲厂" + "\0" * nuls + ",13700137000\n"
+    found = cells(text_file(tmp_path, text, encoding))
+    assert [[cell.replace("\0", "") for cell in row] for row in found] == [*ROWS, *more, ["甲厂", "13700137000"]]
+
+
+@pytest.mark.parametrize(("first", "then", "named"), [("utf-8", "gb18030", "UTF-8"), ("gb18030", "utf-8", "GB18030"), ("utf-8-sig", "gb18030", "UTF-8")])
+@pytest.mark.parametrize("before", [1, 40])
+def test_a_file_of_two_encodings_is_refused_with_the_row_and_byte_where_it_breaks(tmp_path: Path, first: str, then: str, named: str, before: int) -> None:
+    head = ("企业名称,手机\n" + "示例鞋业有限公司,13800138000\n" * (before - 1)).encode(first)
+    path = text_file(tmp_path, head + "1,厂家五金有限公司\n".encode(then) * 20)
+    with pytest.raises(EncodingsMixed, match=rf"begins in {named}, and row {before + 1} \(byte {len(head) + 3} of the file\)"):
+        lines(path)
+
+
+def test_one_utf_8_line_in_a_gb18030_list_is_never_read_as_other_characters(tmp_path: Path) -> None:
+    line = "示例五金,13800138000\n".encode()
+    assert line.decode("gb18030") != line.decode()
+    path = text_file(tmp_path, "企业名称,手机\n示例鞋业,1\n".encode("gb18030") * 500 + line)
+    with pytest.raises(EncodingsMixed, match=r"begins in GB18030, and row 1001 \(byte"):
+        lines(path)
 
 
 def xlsx(folder: Path, rows: list[list[object]], sheets: int = 1) -> Path:

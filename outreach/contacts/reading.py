@@ -41,6 +41,11 @@ class FileEmpty(BadInput):
     """The file {file} is empty: there is nothing to import."""
 
 
+class EncodingsMixed(BadInput):
+    """The file {file} mixes two encodings: it begins in {encoding}, and row {row} (byte {byte} of the file) is in another one.
+    Save the list anew as CSV UTF-8 and import that."""
+
+
 class NotAList(BadInput):
     """The file {file} is not a list but {kind}. Save the list as CSV or XLSX and import that."""
 
@@ -63,7 +68,7 @@ def rows(path: Path, *, sheet: str | None = None, max_cells: int = workbooks.MAX
 def opened(path: Path, *, sheet: str | None = None, max_cells: int = workbooks.MAX_CELLS) -> Iterator[Source]:
     """Open a list: CSV (UTF-8, UTF-16, GB18030; comma, tab, semicolon) is streamed, XLSX, XLS and ODS are read whole, elsewhere.
 
-    Raises FileMissing, FileUnreadable, FileEmpty, NotAList, and for workbooks WorkbookTooLarge, WorkbookLocked, WorkbookBroken and
+    Raises FileMissing, FileUnreadable, FileEmpty, EncodingsMixed, NotAList, and for workbooks WorkbookTooLarge, WorkbookLocked, WorkbookBroken and
     SheetMissing: each names what to do.
     """
     head = _head(path)
@@ -79,6 +84,8 @@ def opened(path: Path, *, sheet: str | None = None, max_cells: int = workbooks.M
     try:
         with textfiles.opened(path) as (records, share):
             yield Source(records, share)
+    except textfiles.Mixed as error:
+        raise EncodingsMixed(file=path, row=error.row, byte=error.byte, encoding=error.encoding.upper()) from error
     except textfiles.NoText as error:
         raise NotAList(file=path, kind=_kind("data that is no text")) from error
 

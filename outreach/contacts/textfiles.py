@@ -3,6 +3,7 @@
 import codecs
 import csv
 import io
+import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -18,10 +19,22 @@ LONGEST_RECORD = 100
 BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 MOSTLY = 0.98
 """The share of characters that must be sound before a list with single bad bytes is read at all; a row with one is refused."""
+SIGN_OF_UTF_16 = 0.05
+"""The least share of characters that are ASCII in a list (separators, line ends, phones): in UTF-16 each has its NUL, on the same side."""
+UTF_8_LINE = re.compile(rb"[\x00-\x7f]*(?:(?:[\xe3-\xe9]|\xef[\xbc-\xbf])[\x80-\xbf]{2}[\x00-\x7f]*){4,}")
+"""A line of at least four Chinese characters that is UTF-8 throughout; in GB18030 the like would be symbols and rare characters in turn."""
 
 
 class NoText(ValueError):
     """The bytes are text in no encoding that we know."""
+
+
+class Mixed(NoText):
+    """Lines in one encoding follow lines in another: `encoding` is the first, `row` and `byte` (both from 1) say where it breaks."""
+
+    def __init__(self, *, encoding: str, row: int, byte: int) -> None:
+        super().__init__(encoding, row, byte)
+        self.encoding, self.row, self.byte = encoding, row, byte
 
 
 @contextmanager
@@ -38,23 +51,86 @@ def opened(path: Path) -> Iterator[tuple[Iterator[tuple[int, list[str]]], Callab
 
 
 def encoding_of(path: Path) -> str:
-    """Return the encoding of a file: by its byte order mark, else the one in which all of it makes sense, UTF-8 before GB18030."""
+    """Return the encoding of a file: by its byte order mark, else the one in which all of it makes sense, UTF-8 before GB18030.
+
+    UTF-16 without a mark is known by its NULs, one in every other byte; a stray NUL makes no UTF-16. Raises NoText and Mixed.
+    """
     with path.open("rb") as file:
         head = file.read(BLOCK)
-    marked = next((encoding for bom, encoding in BOMS.items() if head.startswith(bom)), None)
-    if marked is not None:
-        candidates = [marked]
-    elif b"\0" in head:
-        candidates = ["utf-16-le" if head[1::2].count(0) >= head[0::2].count(0) else "utf-16-be"]
-    else:
-        candidates = ["utf-8", "gb18030"]
-        for encoding in candidates:
-            if _decodes(path, encoding):
-                return encoding
-    best = max(candidates, key=lambda encoding: _soundness(head, encoding))
-    if _soundness(head, best) < MOSTLY:
-        raise NoText(str(path))
-    return best
+    marked = next((encoding for bom, encoding in BOMS.items() if head.startswith(bom)), None) or _utf_16_by_its_nuls(head)
+    candidates = [marked] if marked else ["utf-8", "gb18030"]
+    found = next((encoding for encoding in candidates if _decodes(path, encoding)), None)
+    if found is None:
+        found = max(candidates, key=lambda encoding: _soundness(head, encoding))
+        if _soundness(head, found) < MOSTLY:
+            raise _why_not(path, head, candidates)
+    if found == "gb18030" and (mixture := _utf_8_within(path)):
+        raise mixture
+    return found
+
+
+def _utf_16_by_its_nuls(head: bytes) -> str | None:
+    """Return the UTF-16 whose ASCII characters the NULs would be the halves of, where there are enough of them and on one side only."""
+    if len(head) % 2:
+        return None
+    first, second = head[0::2].count(0), head[1::2].count(0)
+    most, least = max(first, second), min(first, second)
+    if most < 3 or most < SIGN_OF_UTF_16 * len(head) / 2 or least > most / 10:
+        return None
+    return "utf-16-le" if second > first else "utf-16-be"
+
+
+def _why_not(path: Path, head: bytes, candidates: list[str]) -> NoText:
+    """Tell a file whose lines are each sound, but in different encodings, from one that is no text."""
+    if candidates[0].startswith("utf-16") or _is_binary(head.decode("latin-1")):
+        return NoText(str(path))
+    lines = head.splitlines()
+    sound = sum(_is_sound(line, "utf-8") or _is_sound(line, "gb18030") for line in lines)
+    if sound < MOSTLY * len(lines) - 1:
+        return NoText(str(path))
+    return (len(candidates) > 1 and _utf_8_within(path)) or _first_break(path, "utf-8") or NoText(str(path))
+
+
+def _utf_8_within(path: Path) -> Mixed | None:
+    """Return where the lines that are plainly UTF-8 begin or end: they may pass for GB18030 too, but would be read as other characters."""
+    before = False
+    for row, begins, line in _numbered(path):
+        if line.isascii():
+            continue
+        if UTF_8_LINE.fullmatch(line):
+            return Mixed(encoding="gb18030", row=row, byte=begins + _first_beyond_ascii(line) + 1) if before else _first_break(path, "utf-8")
+        before = True
+    return None
+
+
+def _first_break(path: Path, encoding: str) -> Mixed | None:
+    for row, begins, line in _numbered(path):
+        try:
+            line.decode(encoding)
+        except UnicodeDecodeError as error:
+            return Mixed(encoding=encoding, row=row, byte=begins + error.start + 1)
+    return None
+
+
+def _numbered(path: Path) -> Iterator[tuple[int, int, bytes]]:
+    """Yield each line with its number from 1 and the number of bytes before it."""
+    begins = 0
+    with path.open("rb", buffering=BLOCK) as file:
+        for row, line in enumerate(iter(file.readline, b""), 1):
+            yield row, begins, line
+            begins += len(line)
+
+
+def _first_beyond_ascii(line: bytes) -> int:
+    return next(place for place, byte in enumerate(line) if byte > 0x7F)
+
+
+def _is_sound(line: bytes, encoding: str) -> bool:
+    try:
+        line.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def separator(sample: Iterable[str]) -> str:
