@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,6 +105,32 @@ def test_a_rehearsal_says_so_and_leaves_no_trace(desk: Desk) -> None:
     assert desk.acts() == []
     assert desk.run("contacts", "list", "--format", "json") == 0
     assert desk.answer() == {"rows": [], "total": 0, "next": None}
+
+
+def test_a_rehearsal_writes_no_file_unless_it_is_told_where(desk: Desk) -> None:
+    file = desk.file(HEADINGS + "甲厂,,,,,63000000\n")
+    before = sorted(desk.folder.iterdir())
+    assert desk.run("contacts", "import", file, "--dry-run") == 0
+    assert "1 refused (phone 1)" in desk.out
+    assert "--rejects PATH" in desk.out
+    assert sorted(desk.folder.iterdir()) == before
+    asked = desk.folder / "坏.csv"
+    assert desk.run("contacts", "import", file, "--dry-run", "--rejects", str(asked), "--format", "json") == 0
+    assert desk.answer()["rejects"] == str(asked)
+    assert sorted(desk.folder.iterdir()) == sorted([*before, asked])
+
+
+def test_the_command_named_after_a_rehearsal_does_what_was_rehearsed(desk: Desk) -> None:
+    book = openpyxl.Workbook()
+    book.create_sheet("第 2 表").append(["企业名称", "手机"])
+    book.worksheets[1].append(["甲厂", "13800138001"])
+    path = desk.folder / "一月 名单.xlsx"
+    book.save(path)
+    assert desk.run("contacts", "import", str(path), "--sheet", "第 2 表", "--mapping", "enterprises", "--dry-run") == 0
+    program, *named = shlex.split(desk.err.strip().removeprefix("Next step: "))
+    assert (program, *named) == ("outreach", "contacts", "import", str(path), "--mapping", "enterprises", "--sheet", "第 2 表")
+    assert desk.run(*named, "--format", "json") == 0
+    assert desk.answer()["added"] == 1
 
 
 @pytest.mark.parametrize(

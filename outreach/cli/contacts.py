@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from outreach import tokens
 from outreach.audiences import conditions, segments
 from outreach.cli.base import Office, group, option, pass_office
-from outreach.cli.output import answer, hint, require_document, show
+from outreach.cli.output import answer, command, hint, require_document, show
 from outreach.contacts import directory
 from outreach.contacts.directory import Suppression
 from outreach.contacts.importing import ImportResult, Progress, import_file
@@ -85,8 +85,8 @@ def import_(office: Office, file: Path, mapping: str | None, sheet: str | None, 
         with office.database.write() as session:
             figures = {name: getattr(result, name) for name in ("read", "added", "updated", "unchanged", "rejected")}
             office.record(session, "contacts.import", file.name, **figures)
-    next_step = f"outreach contacts import {file}" if dry_run else "outreach audience count EXPR"
-    answer(office, result.document(), _import_lines(result), next_step=next_step)
+    again = command("outreach contacts import", file, mapping=mapping, sheet=sheet, rejects=rejects)
+    answer(office, result.document(), _import_lines(result), next_step=again if dry_run else "outreach audience count EXPR")
 
 
 @contextmanager
@@ -114,6 +114,8 @@ def _import_lines(result: ImportResult) -> list[str]:
     lines = [line + (_(" ({parts})").format(parts=reasons) if reasons else "")]
     if result.rejects:
         lines.append(_("Refused rows, with the reasons: {path}").format(path=result.rejects))
+    elif result.rejected:
+        lines.append(_("To see the refused rows with the reasons, add --rejects PATH"))
     if result.dry_run:
         lines.append(_("A rehearsal: nothing was imported."))
     return lines

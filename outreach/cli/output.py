@@ -1,6 +1,7 @@
 """How a command answers: the result on stdout, all else on stderr."""
 
 import json
+import shlex
 import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -40,6 +41,12 @@ def hint(next_step: str) -> None:
     """Say on stderr what to do next."""
     if next_step:
         click.echo(_("Next step: {step}").format(step=next_step), err=True)
+
+
+def command(words: str, *arguments: object, **options: object) -> str:
+    """Return a command as it can be typed again: quoted for the shell, with the options that were given."""
+    given = [part for name, value in options.items() if value is not None for part in (f"--{name.replace('_', '-')}", value)]
+    return " ".join([words, *(shlex.quote(str(part)) for part in (*arguments, *given))])
 
 
 def note(line: str) -> None:

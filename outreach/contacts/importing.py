@@ -88,14 +88,15 @@ def import_file(
     """Import a contact list, and return what became of its rows. A bad row never stops the file; it goes to the list of refused rows.
 
     With `dry_run` all of it happens in one transaction that is rolled back, so the figures are the same; that holds the write lock of an
-    SQLite file for as long. Raises the errors of `reading`, `mapping` and `rejects`, each before anything is written.
+    SQLite file for as long, and the list of refused rows is written only where `rejects` says so. Raises the errors of `reading`, `mapping` and `rejects`, each before anything is written.
     """
     with ExitStack() as stack:
         source = stack.enter_context(reading.opened(path, sheet=sheet, max_cells=max_cells))
         top = list(islice(source.rows, mappings.HEADER_ROWS))
         layout = mappings.choose(top, folders=folders, name=mapping, file=path)
-        refused = RejectsFile(rejects or beside(path), path)
-        stack.callback(refused.discard)
+        refused = None if dry_run and rejects is None else RejectsFile(rejects or beside(path), path)
+        if refused is not None:
+            stack.callback(refused.discard)
         result = ImportResult(file=str(path), mapping=layout.mapping.name, dry_run=dry_run)
         work = _Import(RowReader(layout), result, refused, now)
         transaction = stack.enter_context(_rehearsal(database)) if dry_run else database.write
@@ -106,7 +107,7 @@ def import_file(
         if result.added >= SLICE and not dry_run:
             with database.write() as session:
                 take_stock(session, Enterprise, Contact)
-        kept = refused.keep()
+        kept = refused.keep() if refused is not None else None
         result.rejects = str(kept) if kept else None
     return result
 
@@ -133,7 +134,7 @@ def _slices(rows: Iterator[reading.Row]) -> Iterator[list[reading.Row]]:
 class _Import:
     """One list on its way in: what its rows have claimed so far, and what became of them."""
 
-    def __init__(self, reader: RowReader, result: ImportResult, refused: RejectsFile, now: datetime) -> None:
+    def __init__(self, reader: RowReader, result: ImportResult, refused: RejectsFile | None, now: datetime) -> None:
         self.reader = reader
         self.result = result
         self.refused = refused
@@ -148,7 +149,8 @@ class _Import:
         refusals = [outcome for outcome in outcomes if isinstance(outcome, Refusal)]
         counts, conflicts = self._merge(entries, transaction)
         refusals = sorted(refusals + conflicts, key=lambda refusal: refusal.line)
-        self.refused.write(refusals)
+        if self.refused is not None:
+            self.refused.write(refusals)
         self.result.read += len(outcomes)
         self.result.added += counts["added"]
         self.result.updated += counts["updated"]
