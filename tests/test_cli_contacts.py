@@ -133,6 +133,26 @@ def test_the_command_named_after_a_rehearsal_does_what_was_rehearsed(desk: Desk)
     assert desk.answer()["added"] == 1
 
 
+def test_a_sheet_with_nothing_but_headings_or_without_any_names_the_other_sheets(desk: Desk) -> None:
+    book = openpyxl.Workbook()
+    book.worksheets[0].append(["企业名称", "手机"])
+    for name in ("逍林镇", "桥头镇", "内部"):
+        book.create_sheet(name).append(["企业名称", "手机"])
+    book.worksheets[3].sheet_state = "hidden"
+    path = desk.folder / "名单.xlsx"
+    book.save(path)
+    assert desk.run("contacts", "import", str(path)) == 0
+    assert desk.out.splitlines() == ["No rows beneath the headings.", "Other sheets of this workbook: 逍林镇, 桥头镇. To read one: --sheet S"]
+    book.worksheets[0]["A1"].value = "填表说明"
+    book.save(path)
+    assert desk.run("contacts", "import", str(path)) == 1
+    assert "Its other sheets: 逍林镇、桥头镇." in desk.err
+    book.worksheets[1].append(["甲厂", "13800138001"])
+    book.save(path)
+    assert desk.run("contacts", "import", str(path), "--sheet", "逍林镇") == 0
+    assert "sheets" not in desk.out
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -112,6 +112,8 @@ def _import_lines(result: ImportResult) -> list[str]:
     reasons = _(", ").join(f"{brief(reason)} {count:,}" for reason, count in result.document()["reasons"].items())
     line = _("{count:,} rows read: {parts}").format(count=result.read, parts=parts) if parts else _("No rows beneath the headings.")
     lines = [line + (_(" ({parts})").format(parts=reasons) if reasons else "")]
+    if not result.read and result.other_sheets:
+        lines.append(_("Other sheets of this workbook: {sheets}. To read one: --sheet S").format(sheets=_(", ").join(result.other_sheets)))
     if result.rejects:
         lines.append(_("Refused rows, with the reasons: {path}").format(path=result.rejects))
     elif result.rejected:

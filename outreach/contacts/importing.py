@@ -40,6 +40,10 @@ class DirectoryBusy(Unavailable):
     """Another program keeps writing the same enterprises. What was imported so far stands; run the same command again"""
 
 
+class SheetWithoutHeadings(mappings.HeadingsUnknown):
+    """The sheet of {file} that was read has no headings of a contact list. Its other sheets: {sheets}. Name the right one with --sheet S"""
+
+
 class Progress(Protocol):
     """Told after each slice how many rows were read, and the share of the file that this is."""
 
@@ -59,6 +63,8 @@ class ImportResult:
     reasons: Counter[str] = field(default_factory=Counter)
     rejects: str | None = None
     dry_run: bool = False
+    other_sheets: Sequence[str] = ()
+    """The sheets of a workbook that were not read."""
 
     @property
     def rejected(self) -> int:
@@ -88,12 +94,14 @@ def import_file(
     """Import a contact list, and return what became of its rows. A bad row never stops the file; it goes to the list of refused rows.
 
     With `dry_run` all of it happens in one transaction that is rolled back, so the figures are the same; that holds the write lock of an
-    SQLite file for as long, and the list of refused rows is written only where `rejects` says so. Raises the errors of `reading`, `mapping` and `rejects`, each before anything is written.
+    SQLite file for as long, and the list of refused rows is written only where `rejects` says so.
+
+    Raises the errors of `reading`, `mapping` and `rejects`, each before anything is written.
     """
     with ExitStack() as stack:
         source = stack.enter_context(reading.opened(path, sheet=sheet, max_cells=max_cells))
         top = list(islice(source.rows, mappings.HEADER_ROWS))
-        layout = mappings.choose(top, folders=folders, name=mapping, file=path)
+        layout = _layout(top, source, folders=folders, name=mapping, file=path)
         refused = None if dry_run and rejects is None else RejectsFile(rejects or beside(path), path)
         if refused is not None:
             stack.callback(refused.discard)
@@ -107,9 +115,20 @@ def import_file(
         if result.added >= SLICE and not dry_run:
             with database.write() as session:
                 take_stock(session, Enterprise, Contact)
+        result.other_sheets = source.other_sheets
         kept = refused.keep() if refused is not None else None
         result.rejects = str(kept) if kept else None
     return result
+
+
+def _layout(top: Sequence[reading.Row], source: reading.Source, *, folders: Sequence[Path], name: str | None, file: Path) -> mappings.Layout:
+    """Find the heading row; where a workbook begins with a sheet of another kind, say which others it has."""
+    try:
+        return mappings.choose(top, folders=folders, name=name, file=file)
+    except mappings.HeadingsUnknown as error:
+        if not source.other_sheets:
+            raise
+        raise SheetWithoutHeadings(file=file, sheets="、".join(source.other_sheets)) from error
 
 
 @contextmanager

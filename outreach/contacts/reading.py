@@ -1,6 +1,6 @@
 """Read the rows of a list, whatever it was saved as: the content decides, not the file's ending."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,10 +52,11 @@ class NotAList(BadInput):
 
 @dataclass
 class Source:
-    """An open list: its rows one after the other, and the share of it that was read, from 0 to 1."""
+    """An open list: its rows one after the other, the share of it that was read, from 0 to 1, and the sheets beside the one that is read."""
 
     rows: Iterator[Row]
     share: Callable[[], float]
+    other_sheets: Sequence[str] = ()
 
 
 def rows(path: Path, *, sheet: str | None = None, max_cells: int = workbooks.MAX_CELLS) -> Iterator[Row]:
@@ -74,7 +75,7 @@ def opened(path: Path, *, sheet: str | None = None, max_cells: int = workbooks.M
     head = _head(path)
     if head.startswith((ZIP, OLE)):
         with workbooks.opened(path, sheet=sheet, max_cells=max_cells) as book:
-            yield Source(book.rows(), book.share)
+            yield Source(book.rows(), book.share, book.other_sheets)
         return
     kind = next((kind for magic, kind in OTHER_KINDS.items() if head.startswith(magic)), None)
     if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":

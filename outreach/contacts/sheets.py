@@ -2,7 +2,7 @@
 
     python -m outreach.contacts.sheets FILE MAX_CELLS [SHEET]
 
-It writes marshalled values to stdout: the sheet's measure `{"height"}` or `{"wrong": …}`, lists of rows, and an empty list at the end.
+It writes marshalled values to stdout: the sheet's measure `{"height", "others"}` or `{"wrong": …}`, lists of rows, and an empty list at the end.
 """
 
 import marshal
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import python_calamine
-from python_calamine import CalamineError, CalamineSheet, PasswordError, SheetTypeEnum, SheetVisibleEnum
+from python_calamine import CalamineError, CalamineSheet, PasswordError, SheetMetadata, SheetTypeEnum, SheetVisibleEnum
 
 BATCH = 1000
 MEMORY = 2 << 30
@@ -26,7 +26,8 @@ def main(file: str, max_cells: str, sheet: str | None = None) -> None:
     """Read one sheet and send it."""
     _limit_memory(MEMORY + MEMORY_A_CELL * int(max_cells))
     try:
-        chosen = _chosen(_loaded(Path(file)), sheet)
+        workbook = _loaded(Path(file))
+        chosen = _chosen(workbook, sheet)
     except PasswordError:
         _send({"wrong": "locked"})
     except LookupError as error:
@@ -38,7 +39,8 @@ def main(file: str, max_cells: str, sheet: str | None = None) -> None:
         if chosen.height * chosen.width > int(max_cells):
             _send({"wrong": "large"})
             return
-        _send({"height": chosen.end[0] + 1 if chosen.end else 0})
+        others = [table.name for table in _tables(workbook) if table.visible is SheetVisibleEnum.Visible and table.name != chosen.name]
+        _send({"height": chosen.end[0] + 1 if chosen.end else 0, "others": others})
         rows = _rows(chosen)
         while batch := list(islice(rows, BATCH)):
             _send(batch)
@@ -76,12 +78,15 @@ def _chosen(workbook: python_calamine.CalamineWorkbook, name: str | None) -> Cal
         if name not in workbook.sheet_names:
             raise LookupError({"wrong": "sheet", "name": name, "sheets": workbook.sheet_names})
         return workbook.get_sheet_by_name(name)
-    tables = [sheet for sheet in workbook.sheets_metadata if sheet.typ is SheetTypeEnum.WorkSheet]
-    hidden_last = sorted(tables, key=lambda sheet: sheet.visible is not SheetVisibleEnum.Visible)
+    hidden_last = sorted(_tables(workbook), key=lambda sheet: sheet.visible is not SheetVisibleEnum.Visible)
     for sheet in (workbook.get_sheet_by_name(table.name) for table in hidden_last):
         if sheet.start is not None:
             return sheet
     raise LookupError({"wrong": "empty"})
+
+
+def _tables(workbook: python_calamine.CalamineWorkbook) -> list[SheetMetadata]:
+    return [sheet for sheet in workbook.sheets_metadata if sheet.typ is SheetTypeEnum.WorkSheet]
 
 
 def _rows(sheet: CalamineSheet) -> Iterator[list[str]]:

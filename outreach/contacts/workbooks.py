@@ -9,7 +9,7 @@ import subprocess
 import sys
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -58,6 +58,8 @@ class Book:
         self._reader = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         self._read = 0
         self._height = 0
+        self.other_sheets: Sequence[str] = ()
+        """Those that can be seen and are not read."""
 
     def __enter__(self) -> Self:
         return self
@@ -70,6 +72,7 @@ class Book:
         """Wait until the sheet is loaded, and raise what is wrong with it."""
         said = self._next()
         self._height = said.get("height", 0)
+        self.other_sheets = said.get("others", ())
         match said:
             case {"wrong": "locked"}:
                 raise WorkbookLocked(file=self.path)
