@@ -1,24 +1,58 @@
 """Set up an office, name what is wrong with it, and bring its database to a new release."""
 
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 import tomlkit
 
-from outreach import settings, tokens
+from outreach import i18n, settings, tokens
 from outreach.cli import health
 from outreach.cli.base import Command, Office, option, pass_office, read_password
-from outreach.cli.output import answer
+from outreach.cli.output import answer, note, require_document
 from outreach.database import schema, upgrading
 from outreach.database.engine import Database
-from outreach.errors import OutreachError
+from outreach.errors import BadInput, OutreachError, Refused
 from outreach.i18n import gettext as _
 from outreach.staff import accounts
 
 
 class NotGood(OutreachError):
     """{count} checks failed; each names its cure above."""
+
+
+class NameWrong(BadInput):
+    """{option} {value} cannot be used: a name is one line of 1 to 100 characters."""
+
+
+class SignatureWrong(BadInput):
+    """{option} {value} cannot be used: a signature is 2 to 16 characters on one line, without 【】 and []."""
+
+
+class HotlineWrong(BadInput):
+    """{option} {value} cannot be used: a hotline is digits, with - and blanks between them."""
+
+
+class NobodyToAsk(Refused):
+    """There is no terminal to ask at: give {options}, or --yes to take sample values for what is not given."""
+
+
+class NobodyToAskForPassword(Refused):
+    """Nobody can be asked for the password of account {account}: write it into a file and give --password-file FILE."""
+
+
+OPTIONS = {"office_name": "--office", "office_place": "--place", "sms_signature": "--signature", "hotline": "--hotline", "wechat_name": "--wechat"}
+NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]{1,100}")
+RULES: Mapping[str, tuple[re.Pattern[str], type[BadInput]]] = {
+    "sms_signature": (re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029【】\[\]]{2,16}"), SignatureWrong),
+    "hotline": (re.compile(r"[0-9]([0-9 -]{0,38}[0-9])?"), HotlineWrong),
+}
+"""What a value must look like; the others are names."""
 
 
 @click.command("init", cls=Command)
@@ -34,19 +68,22 @@ def init(
     office: Office, office_name: str | None, place: str | None, signature: str | None, hotline: str | None, wechat: str | None, account: str | None, yes: bool
 ) -> None:
     """Ask a few things, write the settings file and make the database."""
+    require_document(office)
     home = _home(office)
-    home.mkdir(parents=True, exist_ok=True)
     path = home / "outreach.toml"
-    given = {"office_name": office_name, "office_place": place, "sms_signature": signature, "hotline": hotline, "wechat_name": wechat}
-    if not path.exists():
-        path.write_text(_document(_asked(given, ask=not yes)), "utf-8")
-    elif any(given.values()):
-        path.write_text(_changed(path, given), "utf-8")
+    typed = {"office_name": office_name, "office_place": place, "sms_signature": signature, "hotline": hotline, "wechat_name": wechat}
+    given = {key: _sound(key, value) for key, value in typed.items() if value is not None}
+    settings.load(home)  # what is wrong there is said before anything is written
+    text = (_changed(path, given) if given else None) if path.exists() else _document(_asked(given, ask=not yes))
+    password = _first_password(office, account, ask=not yes) if account else ""
+    home.mkdir(parents=True, exist_ok=True)
+    if text is not None:
+        _write(path, text)
     _make_key(home)
     database = Database(office.settings.database_url)
     upgrading.upgrade(database)
     if account:
-        _add_first(office, database, account)
+        _add_first(office, database, account, password)
     chosen = office.settings
     lines = [
         _("Saved: {office}, signature {signature}, account {account}, hotline {hotline} ({path}).").format(
@@ -62,7 +99,27 @@ def _home(office: Office) -> Path:
     return settings.home_of(office.options.get("home"))
 
 
-def _asked(given: dict[str, str | None], *, ask: bool) -> dict[str, str]:
+def _sound(key: str, value: str) -> str:
+    """Return the value of a setting without blanks around it. Raises SignatureWrong, HotlineWrong and NameWrong."""
+    rule, error = RULES.get(key, (NAME, NameWrong))
+    if not rule.fullmatch(value.strip()) or "\n" in value or "\r" in value:
+        raise error(option=OPTIONS[key], value=repr(value))
+    return value.strip()
+
+
+def _answered(key: str) -> Callable[[str], str]:
+    """Return what holds an answer at the terminal against its rule; a wrong one is asked for again."""
+
+    def held(value: str) -> str:
+        try:
+            return _sound(key, value)
+        except BadInput as error:
+            raise click.BadParameter(i18n.say(error)) from error
+
+    return held
+
+
+def _asked(given: Mapping[str, str], *, ask: bool) -> dict[str, str]:
     questions = {
         "office_name": (_("Full name of the office"), "示例市人力资源和社会保障局"),
         "office_place": (_("City or county"), "示例市"),
@@ -70,9 +127,12 @@ def _asked(given: dict[str, str | None], *, ask: bool) -> dict[str, str]:
         "hotline": (_("Hotline"), "12333"),
         "wechat_name": (_("Name of the WeChat account"), "示例人社"),
     }
+    missing = [OPTIONS[key] for key in questions if key not in given]
+    if ask and missing and not sys.stdin.isatty():
+        raise NobodyToAsk(options=" ".join(missing))
     chosen: dict[str, str] = {}
     for key, (question, default) in questions.items():
-        chosen[key] = given[key] or (click.prompt(question, default=default, err=True) if ask else default)
+        chosen[key] = given.get(key) or (click.prompt(question, default=default, err=True, value_proc=_answered(key)) if ask else default)
     return chosen
 
 
@@ -106,12 +166,27 @@ def _document(chosen: dict[str, str]) -> str:
     return tomlkit.dumps(document)
 
 
-def _changed(path: Path, given: dict[str, str | None]) -> str:
+def _changed(path: Path, given: Mapping[str, str]) -> str:
     document = tomlkit.parse(path.read_text("utf-8"))
     for key, value in given.items():
-        if value:
-            document[key] = value
+        document[key] = value
     return tomlkit.dumps(document)
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file so that a full disk or a lost process leaves the old one as it was."""
+    path = path.resolve()  # a link goes on pointing where it did
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with fresh.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        if path.exists():
+            shutil.copymode(path, fresh)
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 def _commented(value: str, comment: str) -> Any:
@@ -130,14 +205,23 @@ def _make_key(home: Path) -> None:
         file.write_text(tokens.office_key() + "\n", "utf-8")
 
 
-def _add_first(office: Office, database: Database, account: str) -> None:
+def _first_password(office: Office, account: str, *, ask: bool) -> str:
+    """Return the password of the first account, held against the rules. Raises NobodyToAskForPassword, AccountNameInvalid and Password…."""
+    file = office.options.get("password_file") or settings.staff_from_environment()[1]
+    if not file and not (ask and sys.stdin.isatty()):
+        raise NobodyToAskForPassword(account=account)
+    password = read_password(file) if file else click.prompt(_("Password"), hide_input=True, confirmation_prompt=True, err=True)
+    accounts.require_good(account, password)
+    return str(password)
+
+
+def _add_first(office: Office, database: Database, account: str, password: str) -> None:
     with database.write() as session:
-        if not accounts.first(session):
-            return
-        file = office.options.get("password_file")
-        password = read_password(file) if file else click.prompt(_("Password"), hide_input=True, confirmation_prompt=True, err=True)
-        accounts.add(session, account=account, role="administrator", password=password, now=office.now())
-        office.record(session, "staff.add", account, role="administrator")
+        if accounts.first(session):
+            accounts.add(session, account=account, role="administrator", password=password, now=office.now())
+            office.record(session, "staff.add", account, role="administrator")
+        elif account not in {known.account for known in accounts.listing(session)}:
+            note(_("This office has accounts already, so {account} was not made; an administrator does that: outreach staff add").format(account=account))
 
 
 @click.command("check", cls=Command)

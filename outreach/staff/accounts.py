@@ -27,10 +27,36 @@ LONGEST: Final = 1024
 FEWEST_DIFFERENT: Final = 4
 OBVIOUS: Final = frozenset(
     {
-        "0123456789", "1234567890", "12345678910", "9876543210", "123456789a", "a123456789", "abc1234567", "abcd123456",
-        "abcdefghij", "qq123456789", "1q2w3e4r5t", "1qaz2wsx3edc", "qwertyuiop", "qwerty12345", "asdfghjkl1", "password12",
-        "password123", "password1234", "passw0rd123", "p@ssw0rd123", "admin12345", "admin123456", "administrator", "woaini1314",
-        "woaini520520", "iloveyou1314", "5201314520", "changeme123", "letmein1234", "welcome123",
+        "0123456789",
+        "1234567890",
+        "12345678910",
+        "9876543210",
+        "123456789a",
+        "a123456789",
+        "abc1234567",
+        "abcd123456",
+        "abcdefghij",
+        "qq123456789",
+        "1q2w3e4r5t",
+        "1qaz2wsx3edc",
+        "qwertyuiop",
+        "qwerty12345",
+        "asdfghjkl1",
+        "password12",
+        "password123",
+        "password1234",
+        "passw0rd123",
+        "p@ssw0rd123",
+        "admin12345",
+        "admin123456",
+        "administrator",
+        "woaini1314",
+        "woaini520520",
+        "iloveyou1314",
+        "5201314520",
+        "changeme123",
+        "letmein1234",
+        "welcome123",
     }
 )
 
@@ -118,12 +144,11 @@ def first(session: Session) -> bool:
 
 def add(session: Session, *, account: str, role: str, password: str, town: str = "", phone: str = "", now: datetime) -> Account:
     """Make an account. Raises AccountNameInvalid, RoleUnknown, Password…, AccountTaken and FirstMustBeAdministrator."""
-    name = _name(account)
+    name = require_good(account, password)
     if role not in ROLES:
         raise RoleUnknown(role=role, roles=", ".join(ROLES))
     if not PHONE.fullmatch(phone):
         raise StaffPhoneInvalid(account=name)
-    _require_strong(name, password)
     if role != "administrator" and first(session):
         raise FirstMustBeAdministrator(account=name)
     if _row(session, name) is not None:
@@ -161,18 +186,11 @@ def disable(session: Session, *, account: str, now: datetime) -> None:
     row = _known(session, account)
     # All administrators are locked, in one order: two of them disabling each other at the same moment must not both succeed.
     administrators = session.scalars(
-        select(StaffAccount.id)
-        .where(StaffAccount.role == "administrator", StaffAccount.disabled_at.is_(None))
-        .order_by(StaffAccount.id)
-        .with_for_update()
+        select(StaffAccount.id).where(StaffAccount.role == "administrator", StaffAccount.disabled_at.is_(None)).order_by(StaffAccount.id).with_for_update()
     ).all()
     if list(administrators) == [row.id]:
         raise LastAdministrator(account=row.account)
-    session.execute(
-        update(StaffAccount)
-        .where(StaffAccount.id == row.id, StaffAccount.disabled_at.is_(None))
-        .values(disabled_at=now)
-    )
+    session.execute(update(StaffAccount).where(StaffAccount.id == row.id, StaffAccount.disabled_at.is_(None)).values(disabled_at=now))
 
 
 def _row(session: Session, account: str) -> StaffAccount | None:
@@ -194,6 +212,13 @@ def _name(account: str) -> str:
     name = account.strip()
     if not NAME.fullmatch(name):
         raise AccountNameInvalid(account=repr(account[:80]))
+    return name
+
+
+def require_good(account: str, password: str) -> str:
+    """Return the account's name as it will be kept. Raises AccountNameInvalid and Password… for what could not be made an account."""
+    name = _name(account)
+    _require_strong(name, password)
     return name
 
 
