@@ -28,7 +28,7 @@ class Check(NamedTuple):
 
 
 def checks(office: Office) -> list[Check]:
-    """Look at everything; one thing that fails does not hide the next."""
+    """Look at everything; one thing that fails does not hide the next, and a fault that shows in several places is said once."""
     found: list[Check] = []
     parts: tuple[tuple[str, Callable[[Office], Iterator[Check]]], ...] = (
         (_("settings"), _settings),
@@ -42,14 +42,20 @@ def checks(office: Office) -> list[Check]:
         try:
             found += part(office)
         except OutreachError as error:
-            found.append(Check(name, "fail", i18n.say(error)))
+            fault = i18n.say(error)
+            if fault not in {known.detail for known in found}:
+                found.append(Check(name, "fail", fault))
     return found
 
 
 def _settings(office: Office) -> Iterator[Check]:
     chosen = office.settings
     mode = _("rehearsal: nothing is really sent") if chosen.rehearsal else _("production")
-    yield Check(_("settings"), "ok", f"{chosen.home / 'outreach.toml'} ({mode})")
+    file = chosen.home / "outreach.toml"
+    if file.exists():
+        yield Check(_("settings"), "ok", f"{file} ({mode})")
+    else:
+        yield Check(_("settings"), "warn", _("there is no {file}; defaults and environment hold ({mode})").format(file=file, mode=mode), "outreach init")
     directory.require_mode(chosen)
     if not chosen.rehearsal and not chosen.office_key:
         yield Check(_("settings"), "fail", _("there is no office_key"), "outreach init")
