@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -222,6 +223,34 @@ def test_one_contact_is_shown_for_people_and_as_data(desk: Desk) -> None:
     assert desk.err == "error: There is no contact 99. `outreach contacts list` shows the numbers of those there are.\n"
 
 
+def test_mobiles_are_eleven_digits_wherever_people_read_them(desk: Desk, operator: tuple[str, ...]) -> None:
+    desk.run("contacts", "import", desk.file(LIST + "甲厂,,逍林镇,是,赵六,13800138006\n"))
+    for arguments in (("show", "1"), ("list",), ("list", "--format", "csv"), ("export",)):
+        assert desk.run("contacts", *arguments, "--unmask", *operator) == 0
+        assert "13800138006" in desk.out
+        assert "+86138" not in desk.out
+
+
+def test_every_column_of_a_list_has_a_heading_in_words(desk: Desk) -> None:
+    desk.run("contacts", "import", desk.file())
+    assert desk.run("contacts", "list", "--format", "csv") == 0
+    headings = desk.out.removeprefix("\ufeff").splitlines()[0].split(",")
+    assert headings[:3] == ["Contact no.", "Enterprise no.", "Enterprise"]
+    assert [heading for heading in headings if "_" in heading] == []
+
+
+def test_moments_are_the_offices_clock_for_people_and_utc_for_programs(desk: Desk) -> None:
+    desk.run("contacts", "import", desk.file())
+    desk.run("contacts", "opt-out", "--contact", "1")
+    desk.run("audience", "save", "大", "规上")
+    for group, people, programs in (("contacts", ("show", "1"), ("json",)), ("audience", ("list",), ("json", "csv"))):
+        assert desk.run(group, *people) == 0
+        assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d *\n", desk.out), desk.out
+        for format in programs:
+            assert desk.run(group, *people, "--format", format) == 0
+            assert re.search(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\W", desk.out), desk.out
+
+
 @pytest.mark.parametrize("which", [("--phone", "138 0013 8001"), ("--contact", "1")])
 def test_opting_out_and_in_again_is_said_shown_and_written_down_without_the_number(desk: Desk, which: tuple[str, str]) -> None:
     desk.run("contacts", "import", desk.file())
@@ -261,6 +290,8 @@ def test_an_export_is_a_list_that_changes_nothing_when_it_is_imported(desk: Desk
         rows = list(csv.reader(io.StringIO(out.read_text("utf-8-sig"), newline="")))
     else:
         rows = [[str(cell) if cell is not None else "" for cell in row] for row in openpyxl.load_workbook(out).worksheets[0].iter_rows(values_only=True)]
+    assert [row[7] for row in rows] == ["规上", "是", "否", ""]
+    assert [row[15] for row in rows] == ["拒收", "否", "否", "否"]
     assert [row[11] for row in rows] == ["手机", "13800138001", "", "'+85291234567" if ending == "csv" else "+85291234567"]
     assert desk.run("contacts", "import", str(out), "--format", "json") == 0
     assert (desk.answer()["read"], desk.answer()["unchanged"]) == (3, 3)

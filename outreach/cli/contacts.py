@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from outreach import tokens
 from outreach.audiences import conditions, segments
 from outreach.cli.base import Office, group, option, pass_office
-from outreach.cli.output import answer, command, hint, require_document, show
+from outreach.cli.output import answer, cell, command, hint, require_document, show
 from outreach.contacts import directory
 from outreach.contacts.directory import Suppression
 from outreach.contacts.importing import ImportResult, Progress, import_file
@@ -45,6 +45,7 @@ EXPORTED = {
     "opted_out": "拒收",
 }
 """The headings of an export, whatever the language: those that an import knows again."""
+TRUTH = {True: "是", False: "否"}
 
 LISTED = ("id", "name", "town", "above_scale", "contact", "role", "phone", "opted_out")
 
@@ -126,6 +127,7 @@ def _import_lines(result: ImportResult) -> list[str]:
 def _labels() -> dict[str, str]:
     return {
         "id": _("Contact no."),
+        "enterprise_id": _("Enterprise no."),
         "name": _("Enterprise"),
         "credit_code": _("Credit code"),
         "town": _("Town"),
@@ -178,12 +180,11 @@ def show_(office: Office, contact: int, unmask: bool) -> None:
     with _reading(office, unmask, "contacts.show", str(contact)) as session:
         found = directory.show(session, contact)
     people = [_row(person, unmask) for person in found.pop("contacts")]
-    document = {**plain(_row(found, unmask)), "contacts": people}
-    lines = [
-        _("{label}: {value}").format(label=label, value=workbook.shown(document[key])) for key, label in _labels().items() if document[key] not in (None, "")
-    ]
-    lines += [_("Also there: {id} {contact} {role} {phone}").format(**person).rstrip() for person in people if person["id"] != contact]
-    answer(office, document, lines, next_step=f"outreach contacts opt-out --contact {contact}")
+    chosen = _row(found, unmask)
+    lines = [_("{label}: {value}").format(label=label, value=cell(chosen[key])) for key, label in _labels().items() if chosen[key] not in (None, "")]
+    others = [{key: cell(value) for key, value in person.items()} for person in people if person["id"] != contact]
+    lines += [_("Also there: {id} {contact} {role} {phone}").format(**person).rstrip() for person in others]
+    answer(office, {**plain(chosen), "contacts": people}, lines, next_step=f"outreach contacts opt-out --contact {contact}")
 
 
 @contacts.command("export")
@@ -203,9 +204,14 @@ def export(office: Office, where: str | None, out: Path | None, unmask: bool) ->
     write = workbook.write_xlsx if kind == "xlsx" else workbook.write_csv
     with _reading(office, unmask, "contacts.export", where) as session, _output(out) as stream:
         rows = directory.everything(session, where=_condition(session, where))
-        write(table, stream, rows=(_row(row, unmask) for row in rows))
+        write(table, stream, rows=(_exported(_row(row, unmask)) for row in rows))
     if out is not None:
         hint(_("open {path}").format(path=out))
+
+
+def _exported(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row in the words of the headings, which are Chinese whatever the language."""
+    return {key: TRUTH[value] if isinstance(value, bool) else value for key, value in row.items()}
 
 
 @contextmanager

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -46,7 +45,7 @@ def deliver(office: Office, table: Table, *, rows: Rows | None = None, out: Path
     if out is not None:
         _write_file(_format(office, out), table, given, out)
     elif office.format == "table":
-        grid(replace(table, rows=[_as_read(row) for row in words.in_words(given)]), title)
+        grid(replace(table, rows=list(words.in_words(given))), title)
     elif office.format == "xlsx" and sys.stdout.isatty():
         raise WorkbookOnTerminal()
     else:
@@ -145,11 +144,6 @@ def _xlsx(table: Table, stream: IO[bytes], rows: Rows) -> None:
 
 
 WRITERS: Mapping[str, Write] = {"json": write_json, "csv": _csv, "xlsx": _xlsx}
-
-
-def _as_read(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row as the terminal shows it: moments by the office's clock, mobiles in eleven digits, no control characters."""
-    return {key: workbook.shown(value) if isinstance(value, str | datetime) else value for key, value in row.items()}
 
 
 OUT = click.Path(path_type=Path, dir_okay=False)

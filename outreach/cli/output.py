@@ -4,6 +4,7 @@ import json
 import shlex
 import sys
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 import click
@@ -11,10 +12,11 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from outreach.cli.base import Office
+from outreach.clock import OFFICE_ZONE
 from outreach.errors import UsageError
 from outreach.i18n import gettext as _
 from outreach.reports import workbook
-from outreach.reports.tables import Table
+from outreach.reports.tables import Table, plain
 
 WIDE = 400
 """Columns of a table that goes into a pipe or file: nothing is folded there."""
@@ -60,7 +62,7 @@ def show(office: Office, table: Table, *, title: str = "", next_step: str = "") 
         click.echo(json.dumps(table.document(), ensure_ascii=False, indent=2))
     elif office.format == "csv":
         sys.stdout.flush()
-        workbook.write_csv(table, sys.stdout.buffer)
+        workbook.write_csv(table, sys.stdout.buffer, rows=map(plain, table.rows))
     elif office.format == "xlsx":
         if sys.stdout.isatty():
             raise UsageError(what=_("A workbook cannot be shown on a terminal: add > FILE.xlsx or --out FILE"))
@@ -77,18 +79,17 @@ def grid(table: Table, title: str = "") -> None:
         numeric = all(isinstance(row.get(column.id), int) for row in table.rows) and bool(table.rows)
         drawing.add_column(column.label, justify="right" if numeric else "left", overflow="fold")
     for row in table.rows:
-        drawing.add_row(*(_cell(row.get(column.id)) for column in table.columns))
+        drawing.add_row(*(cell(row.get(column.id)) for column in table.columns))
     if table.totals:
         drawing.add_section()
         first = table.columns[0].id
-        drawing.add_row(*(_cell(table.totals.get(column.id, _("Total") if column.id == first else "")) for column in table.columns), style="bold")
+        drawing.add_row(*(cell(table.totals.get(column.id, _("Total") if column.id == first else "")) for column in table.columns), style="bold")
     width = None if sys.stdout.isatty() else WIDE
     Console(highlight=False, markup=False, width=width).print(drawing)
 
 
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return _("yes") if value else _("no")
-    return str(value)
+def cell(value: Any) -> str:
+    """Return a value as the terminal shows it: moments by the office's clock to the minute, mobiles in eleven digits, yes and no in words."""
+    if isinstance(value, datetime):
+        return value.astimezone(OFFICE_ZONE).strftime("%Y-%m-%d %H:%M")
+    return workbook.shown(value)
