@@ -202,6 +202,32 @@ class MessageText(Base):
     signature: Mapped[str]
 
 
+class PledgeVersion(Base):
+    """One version of a pledge (承诺书版本): pledge, letter and privacy notice as they are shown and signed, frozen by their digest."""
+
+    __tablename__ = "pledge_version"
+    __table_args__ = (UniqueConstraint("pledge", "number"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    pledge: Mapped[str]
+    """The name of its file: no-arrears-2026 for templates/pledge/no-arrears-2026.md."""
+    number: Mapped[int]
+    title: Mapped[str]
+    digest: Mapped[str] = mapped_column(unique=True)
+    """Over all that follows."""
+    source: Mapped[str]
+    """The pledge's text with its fields still in it; so are the two below."""
+    letter: Mapped[str]
+    privacy: Mapped[str]
+    fields: Mapped[dict[str, Any]]
+    """Merge fields that are the same for all: office, place, hotline, account."""
+    renews: Mapped[str] = mapped_column(default="", server_default="")
+    """The pledge of the year before, whose signatures this one supersedes."""
+    one_time_code: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+    """Whether a code by text to the registered phone is asked for before signing."""
+    made_at: Mapped[datetime]
+
+
 class Campaign(Base):
     """A campaign (宣传任务): an audience, a goal and steps, as planned, approved and launched."""
 
@@ -220,6 +246,8 @@ class Campaign(Base):
     """The campaign file, to be digested again at launch."""
     fields: Mapped[dict[str, Any]]
     """Merge fields that are the same for all: office, hotline, deadline …"""
+    pledge_version_id: Mapped[int | None] = mapped_column(ForeignKey("pledge_version.id"))
+    """The goal: the version of the pledge that its enterprises are asked to sign."""
     inputs: Mapped[dict[str, Any]]
     """Digests of what the plan was made from: definition, templates, settings."""
     summary: Mapped[dict[str, Any]]
@@ -252,6 +280,10 @@ class CampaignStep(Base):
     template: Mapped[str]
     condition: Mapped[str]
     after_seconds: Mapped[int] = mapped_column(default=0, server_default="0")
+    every_seconds: Mapped[int | None]
+    """How often the step comes again; none is once."""
+    until: Mapped[datetime | None]
+    """The end of its recurrence."""
     text_id: Mapped[int] = mapped_column(ForeignKey("message_text.id"))
     sender: Mapped[str | None]
     """The sender that the file names; else the longest prefix decides."""
@@ -276,6 +308,11 @@ class Recipient(Base):
     """Merge fields of this person: enterprise, enterprises, enterprise_count, contact, town, code."""
     segments: Mapped[int] = mapped_column(default=0, server_default="0")
     """Of the first step's body."""
+    generation: Mapped[int] = mapped_column(default=1, server_default="1")
+    """Of the personal link: raised, it makes every earlier link unknown."""
+    opened_at: Mapped[datetime | None]
+    stopped_at: Mapped[datetime | None]
+    """When this person said that the letter is not for him: nothing more is written to this recipient."""
 
 
 class RecipientEnterprise(Base):

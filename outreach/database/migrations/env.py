@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from alembic import context
 
-from outreach.database.tables import Base
+from outreach.database.pledge_tables import Signature
 from outreach.database.types import Id, Json, Moment
 
 
@@ -17,7 +17,7 @@ def named(kind: str, item: Any, _autogenerate: Any) -> str | Literal[False]:
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=Base.metadata,
+    target_metadata=Signature.metadata,
     render_as_batch=True,
     render_item=named,
 )
