@@ -76,14 +76,22 @@ def operator(desk: Desk, now: Any) -> tuple[str, ...]:
 
 def test_an_import_says_what_happened_and_the_next_step_and_is_in_the_audit_log(desk: Desk) -> None:
     assert desk.run("contacts", "import", desk.file()) == 0
-    assert desk.out == "3 rows read: 3 added\n"
+    assert desk.out == "Rows read 3: added 3\n"
     assert "outreach audience count" in desk.err
     assert desk.acts() == [("contacts.import", "名单.csv")]
 
 
+def test_figures_are_worded_so_that_one_and_many_read_alike(desk: Desk) -> None:
+    plural = re.compile(r"\b1 [a-z]+s\b")
+    file = desk.file(HEADINGS + "甲厂,,逍林镇,是,张三,13800138001\n")
+    for arguments in (("contacts", "import", file), ("audience", "count", "全部"), ("audience", "save", "all", "全部")):
+        assert desk.run(*arguments) == 0
+        assert not plural.search(desk.out + desk.err), desk.out
+
+
 def test_refused_rows_are_no_failure_and_are_counted_by_reason(desk: Desk) -> None:
     assert desk.run("contact", "import", desk.file(LIST + "丁厂,,,,,63000000\n戊厂,123,,,,\n")) == 0
-    assert "5 rows read: 3 added, 2 refused (phone 1, credit code 1)" in desk.out
+    assert "Rows read 5: added 3, refused 2 (phone 1, credit code 1)" in desk.out
     assert f"Refused rows, with the reasons: {desk.folder / '名单-退回.csv'}" in desk.out
     assert desk.run("contacts", "import", desk.file(LIST + "丁厂,,,,,63000000\n"), "--format", "json") == 0
     assert desk.answer() == {
@@ -112,7 +120,7 @@ def test_a_rehearsal_writes_no_file_unless_it_is_told_where(desk: Desk) -> None:
     file = desk.file(HEADINGS + "甲厂,,,,,63000000\n")
     before = sorted(desk.folder.iterdir())
     assert desk.run("contacts", "import", file, "--dry-run") == 0
-    assert "1 refused (phone 1)" in desk.out
+    assert "Rows read 1: refused 1 (phone 1)" in desk.out
     assert "--rejects PATH" in desk.out
     assert sorted(desk.folder.iterdir()) == before
     asked = desk.folder / "坏.csv"

@@ -120,13 +120,13 @@ def test_out_writes_a_whole_file_in_the_format_of_its_name_and_says_so(run: Run,
     for name in ("各镇街.csv", "all.xlsx", "all.json"):
         written = run("report", "deliveries", "--rows", "--out", name)
         assert (written.code, written.out) == (0, b"")
-        assert written.err.splitlines()[0] == f"Written: {name} ({everybody['total']} rows)"
+        assert written.err.splitlines()[0] == f"Written: {name} (rows: {everybody['total']})"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["all.json", "all.xlsx", "password", "各镇街.csv"]
     assert json.loads((tmp_path / "all.json").read_text("utf-8")) == everybody
     assert len(Answer(0, (tmp_path / "各镇街.csv").read_bytes(), "").lines) == everybody["total"] + 1
     assert openpyxl.load_workbook(tmp_path / "all.xlsx").worksheets[0].max_row == everybody["total"] + 1
     figures = run("report", "deliveries", "--format", "csv", "--out", "figures.txt")
-    assert figures.err.splitlines()[0] == "Written: figures.txt (4 rows)"
+    assert figures.err.splitlines()[0] == "Written: figures.txt (rows: 4)"
     assert (tmp_path / "figures.txt").read_bytes().startswith(b"\xef\xbb\xbf")
 
 
@@ -136,7 +136,7 @@ WRONG = [
     ("report deliveries --limit 3", 2, "--limit belongs to a list: add --rows."),
     ("report deliveries --from 2026-01-16 --to 2026-01-15", 2, "--from 2026-01-16 is later than --to 2026-01-15."),
     ("report deliveries --from yesterday", 2, "yesterday"),
-    ("report deliveries --town 逍林", 1, "the nearest is 逍林镇."),
+    ("report deliveries --town 逍林", 1, "There are: 逍林镇、桥头镇"),
     ("report deliveries --campaign nobody", 1, "There is no campaign nobody"),
     ("report deliveries --where 规", 1, "Audience, column 1"),
     ("report deliveries --state gone", 2, "gone"),
@@ -153,6 +153,13 @@ def test_what_is_wrong_is_said_in_one_line(run: Run) -> None:
         assert len(wrong.err.splitlines()) == 1
         assert wrong.err.startswith("error: ")
         assert said in wrong.err
+
+
+@pytest.mark.parametrize("town", ["无", "逍林", "N/A"])
+def test_a_town_that_nobody_is_in_is_named_as_it_was_typed_with_those_there_are(run: Run, town: str) -> None:
+    said = run("report", "deliveries", "--town", town).err
+    assert said.startswith(f"error: There is no town {town} in the contacts. There are: ")
+    assert "逍林镇" in said
 
 
 def test_the_list_of_a_figure_has_as_many_rows_page_by_page(run: Run) -> None:

@@ -30,9 +30,9 @@ def count(office: Office, expression: tuple[str, ...]) -> None:
     with office.database.read() as session:
         tree = _read(session, expression)
         figures = selection.count(session, tree)
-    line = _("{enterprises:,} enterprises with {contacts:,} contacts").format(**figures)
+    line = _("Enterprises {enterprises:,}, contacts {contacts:,}").format(**figures)
     channels = [
-        _("can be written to by {channel}: {count:,} contacts").format(channel=words.channel(name), count=reached)
+        _("Contacts that can be written to by {channel}: {count:,}").format(channel=words.channel(name), count=reached)
         for name, reached in figures["by_channel"].items()
     ]
     answer(office, figures, [line, *channels], next_step="outreach audience preview EXPR")
@@ -82,7 +82,7 @@ def save(office: Office, name: str, expression: tuple[str, ...]) -> None:
         figures = selection.count(session, tree)
         office.record(session, "audience.save", name, expression=saved.expression)
     document = {"name": saved.name, "expression": saved.expression, **figures}
-    line = _("{name} = {expression}: {enterprises:,} enterprises with {contacts:,} contacts").format(**document)
+    line = _("{name} = {expression}: enterprises {enterprises:,}, contacts {contacts:,}").format(**document)
     answer(office, document, [line], next_step=f"outreach audience preview segment:{name}")
 
 

@@ -96,7 +96,7 @@ def _bar() -> Iterator[Progress | None]:
     if not sys.stderr.isatty():
         yield None
         return
-    columns = (BarColumn(), TaskProgressColumn(), TextColumn(_("{task.fields[rows]:,} rows")), TimeElapsedColumn())
+    columns = (BarColumn(), TaskProgressColumn(), TextColumn(_("rows: {task.fields[rows]:,}")), TimeElapsedColumn())
     with ProgressBar(*columns, console=Console(stderr=True), transient=True) as shown:
         task = shown.add_task("", total=1.0, rows=0)
         yield lambda rows, share: shown.update(task, completed=share, rows=rows)
@@ -104,14 +104,14 @@ def _bar() -> Iterator[Progress | None]:
 
 def _import_lines(result: ImportResult) -> list[str]:
     figures = [
-        (_("{count:,} added"), result.added),
-        (_("{count:,} updated"), result.updated),
-        (_("{count:,} unchanged"), result.unchanged),
-        (_("{count:,} refused"), result.rejected),
+        (_("added {count:,}"), result.added),
+        (_("updated {count:,}"), result.updated),
+        (_("unchanged {count:,}"), result.unchanged),
+        (_("refused {count:,}"), result.rejected),
     ]
     parts = _(", ").join(words.format(count=count) for words, count in figures if count)
     reasons = _(", ").join(f"{brief(reason)} {count:,}" for reason, count in result.document()["reasons"].items())
-    line = _("{count:,} rows read: {parts}").format(count=result.read, parts=parts) if parts else _("No rows beneath the headings.")
+    line = _("Rows read {count:,}: {parts}").format(count=result.read, parts=parts) if parts else _("No rows beneath the headings.")
     lines = [line + (_(" ({parts})").format(parts=reasons) if reasons else "")]
     if not result.read and result.other_sheets:
         lines.append(_("Other sheets of this workbook: {sheets}. To read one: --sheet S").format(sheets=_(", ").join(result.other_sheets)))

@@ -100,7 +100,7 @@ def _write_file(format: str, table: Table, rows: Rows, out: Path) -> None:
     finally:
         with suppress(OSError):
             part.unlink()
-    note(_("Written: {path} ({count} rows)").format(path=out, count=counted.count))
+    note(_("Written: {path} (rows: {count})").format(path=out, count=counted.count))
 
 
 class _Counted:

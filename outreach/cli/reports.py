@@ -30,11 +30,13 @@ from outreach.staff import roles
 
 ALWAYS_SHOWN = ("included", "delivered", "failed", "skipped")
 ONLY_IN_FILES = ("campaign", "channel", "others", "credit_code", "attempt", "reference")
+TOWNS_NAMED = 12
+"""How many towns are named to somebody who meant one of them."""
 DAY = click.DateTime(["%Y-%m-%d"])
 
 
 class TownUnknown(NotFound):
-    """There is no town {town} in the contacts; the nearest is {nearest}."""
+    """There is no town {town} in the contacts. There are: {known}"""
 
 
 class OtherTown(Refused):
@@ -154,7 +156,7 @@ def _which(
     return {
         "campaign": campaign,
         "mode": office.settings.mode,
-        "town": cleaning.name(town) if town else None,
+        "town": (cleaning.name(town) or town.strip() or None) if town else None,
         "start": first_day.replace(tzinfo=OFFICE_ZONE) if first_day else None,
         "end": last_day.replace(tzinfo=OFFICE_ZONE) + timedelta(days=1) if last_day else None,
         "where": where,
@@ -186,7 +188,9 @@ def _require_town(session: Session, town: str | None) -> None:
         return
     known = set(session.scalars(select(Enterprise.town).distinct())) | set(session.scalars(select(Recipient.town).distinct()))
     if town not in known:
-        raise TownUnknown(town=town, nearest=nearest(town, sorted(known - {""})) or "-")
+        like = nearest(town, sorted(known - {""}))
+        others = sorted(known - {"", like})[:TOWNS_NAMED]
+        raise TownUnknown(town=town, known="、".join([like, *others] if like else others) or _("none"))
 
 
 def _say_mode(office: Office, session: Session, campaign: str | None) -> None:

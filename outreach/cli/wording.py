@@ -26,9 +26,9 @@ def plan_lines(summary: Mapping[str, Any]) -> list[str]:
 
 def _step_lines(step: Mapping[str, Any]) -> list[str]:
     if step["step"] == 1:
-        line = _("Step {step}: {channel} {template}, {messages:,} messages, {segments:,} segments, cost {cost}")
+        line = _("Step {step}: {channel} {template}, messages {messages:,}, segments {segments:,}, cost {cost}")
     else:
-        line = _("Step {step}: {channel} {template} if {condition} after {after}, at most {messages:,} messages, {segments:,} segments, cost {cost}")
+        line = _("Step {step}: {channel} {template} if {condition} after {after}, at most: messages {messages:,}, segments {segments:,}, cost {cost}")
     shown = {**step, "channel": words.channel(step["channel"]), "condition": words.condition(step["when"]), "after": _span(step["after"])}
     return [line.format(**shown), *(f"    {sample}" for sample in step["samples"])]
 
@@ -36,10 +36,10 @@ def _step_lines(step: Mapping[str, Any]) -> list[str]:
 def _span(text: str) -> str:
     seconds = int(text.removesuffix("s"))
     if seconds % 86400 == 0 and seconds:
-        return _("{count} days").format(count=seconds // 86400)
+        return _("{count} d").format(count=seconds // 86400)
     if seconds % 3600 == 0 and seconds:
-        return _("{count} hours").format(count=seconds // 3600)
-    return _("{count} seconds").format(count=seconds)
+        return _("{count} h").format(count=seconds // 3600)
+    return _("{count} s").format(count=seconds)
 
 
 def in_brackets(reasons: Mapping[str, int]) -> str:
@@ -146,5 +146,5 @@ def next_step_of(document: Mapping[str, Any]) -> str:
 
 def trial_lines(message: Mapping[str, Any], outcome: Mapping[str, Any]) -> list[str]:
     """Say what became of a test message."""
-    line = _("One test message to {to}: {units} characters, {segments} segments, {state}. It counts in no statement.")
+    line = _("One test message to {to}: characters {units}, segments {segments}, {state}. It counts in no statement.")
     return [message["body"], line.format(**message, state=words.delivery_state(outcome["state"]))]
