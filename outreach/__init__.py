@@ -17,6 +17,7 @@ The house, as a ladder. A module imports only from lines beneath its own, and th
     database
     i18n
     settings   clock    tokens
+    reasons
     errors
 
 `sandbox` is an outside world that we happen to ship: of the product it imports nothing but `settings` and what lies beneath that.

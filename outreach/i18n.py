@@ -39,8 +39,9 @@ def gettext(message: str) -> str:
 
 
 def say(error: OutreachError) -> str:
-    """Put an error into one line of the chosen language, with its data filled in."""
+    """Put an error into one line of the chosen language, with its data filled in; an error among them is said in its own words."""
     words = {key: gettext(value) for key, value in error.data.items() if key in WORDS and isinstance(value, str)}
+    words |= {key: say(value) for key, value in error.data.items() if isinstance(value, OutreachError)}
     return gettext(error.message_id()).format(**error.data | words)
 
 

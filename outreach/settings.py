@@ -8,6 +8,7 @@ import os
 import tomllib
 from datetime import timedelta
 from decimal import Decimal
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,7 +16,9 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
 
-from outreach.errors import Misconfigured
+from outreach import reasons
+from outreach.errors import Misconfigured, OutreachError
+from outreach.reasons import Reason
 
 PREFIX = "OUTREACH_"
 SECRETS = ("office_key", "twilio_auth_token", "wechat_secret", "wechat_token", "wechat_aes_key")
@@ -31,6 +34,42 @@ class SettingWrong(Misconfigured):
     """The setting {key} is wrong: {why}. It comes from {origin}."""
 
 
+class SecretUnreadable(Misconfigured):
+    """The secret in {path} cannot be read: {why}."""
+
+
+class NoSuchSetting(Reason):
+    """there is no such setting"""
+
+
+class NearlySuchSetting(Reason):
+    """there is no such setting; the nearest is {nearest}"""
+
+
+class NoDuration(Reason):
+    """{text} is not a duration such as 15s, 2m, 72h or 3d"""
+
+
+class LessThanNothing(Reason):
+    """{text} is less than nothing"""
+
+
+class NotLongEnough(Reason):
+    """it must be longer than lease, request_timeout and settle_grace together ({shortest})"""
+
+
+class FromVariable(Reason):
+    """the environment variable {name}"""
+
+
+class FromCommandLine(Reason):
+    """the command line"""
+
+
+class FromDefaults(Reason):
+    """the defaults"""
+
+
 def duration(value: Any) -> timedelta:
     """Read a duration as people write it: `15s`, `2m`, `72h`, `3d`; raise ValueError else."""
     if isinstance(value, timedelta):
@@ -43,9 +82,9 @@ def duration(value: Any) -> timedelta:
             raise ValueError(text)
         span = timedelta(**{unit: float(number)})
     except (ValueError, OverflowError) as error:
-        raise ValueError(f"{text!r} is not a duration such as 15s, 2m, 72h or 3d") from error
+        raise NoDuration(text=repr(text)) from error
     if span < timedelta(0):
-        raise ValueError(f"{text!r} is less than nothing")
+        raise LessThanNothing(text=repr(text))
     return span
 
 
@@ -151,24 +190,33 @@ def load(home: str | Path | None = None, **options: Any) -> Settings:
     Raises SettingsFileBroken and SettingWrong, each with the place to mend.
     """
     folder = home_of(home)
-    origins: dict[str, str] = {}
+    origins: dict[str, str | OutreachError] = {}
     values: dict[str, Any] = {}
     for origin, layer in (
         (str(folder / "outreach.toml"), _from_file(folder / "outreach.toml")),
         (str(folder / "secrets"), _from_secrets(folder)),
-        ("the environment", _from_environment()),
-        ("the command line", {key: value for key, value in options.items() if value is not None}),
+        (None, _from_environment()),
+        (FromCommandLine(), {key: value for key, value in options.items() if value is not None}),
     ):
         values |= layer
-        origins |= dict.fromkeys(layer, origin)
+        origins |= {key: origin or FromVariable(name=PREFIX + key.upper()) for key in layer}
     try:
         plain = Settings(**{**values, "home": folder})
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        why = "no such setting" if first["type"] == "extra_forbidden" else first["msg"]
-        raise SettingWrong(key=key, why=why, origin=origins.get(str(first["loc"][0]), "the defaults")) from error
+        raise _wrong(error, origins) from error
     return _checked(_with_defaults_of_mode(plain))
+
+
+def _wrong(error: ValidationError, origins: dict[str, str | OutreachError]) -> SettingWrong:
+    """Say the first of the faults that pydantic found."""
+    first = error.errors(include_url=False)[0]
+    places = [str(part + 1) if isinstance(part, int) else part for part in first["loc"]]
+    why: Reason = reasons.of_value(first)
+    if first["type"] == "extra_forbidden":
+        known = (Sender if len(places) > 1 else Settings).model_fields
+        nearest = get_close_matches(places[-1], [field.alias or name for name, field in known.items()], n=1)
+        why = NearlySuchSetting(nearest=nearest[0]) if nearest else NoSuchSetting()
+    return SettingWrong(key=".".join(places), why=why, origin=origins.get(places[0], FromDefaults()))
 
 
 def home_of(home: str | Path | None = None) -> Path:
@@ -193,12 +241,19 @@ def _from_file(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise SettingsFileBroken(path=path, why=getattr(error, "strerror", None) or error) from error
+        raise SettingsFileBroken(path=path, why=reasons.of_file(error)) from error
 
 
 def _from_secrets(home: Path) -> dict[str, Any]:
     files = {key: home / "secrets" / key for key in SECRETS}
-    return {key: path.read_text("utf-8").strip() for key, path in files.items() if path.is_file()}
+    return {key: _secret(path) for key, path in files.items() if path.is_file()}
+
+
+def _secret(path: Path) -> str:
+    try:
+        return path.read_text("utf-8").strip()
+    except (UnicodeDecodeError, OSError) as error:
+        raise SecretUnreadable(path=path, why=reasons.of_file(error)) from error
 
 
 def _from_environment() -> dict[str, Any]:
@@ -206,7 +261,7 @@ def _from_environment() -> dict[str, Any]:
     for key in Settings.model_fields:
         name = PREFIX + key.upper()
         if key in SECRETS and os.environ.get(name + "_FILE"):
-            values[key] = Path(os.environ[name + "_FILE"]).read_text("utf-8").strip()
+            values[key] = _secret(Path(os.environ[name + "_FILE"]))
         if name in os.environ and key not in ("home", "sender"):
             values[key] = os.environ[name]
     return values
@@ -262,7 +317,7 @@ def _checked(settings: Settings) -> Settings:
     shortest = settings.lease + settings.request_timeout + settings.settle_grace
     for key in ("patience_sms", "patience_wechat"):
         if getattr(settings, key) <= shortest:
-            raise Misconfigured(key=key, why=f"it must be longer than lease, request_timeout and settle_grace together ({shortest})")
+            raise Misconfigured(key=key, why=NotLongEnough(shortest=seconds(shortest)))
     return settings
 
 

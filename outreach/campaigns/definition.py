@@ -10,9 +10,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from outreach import tokens
+from outreach import reasons, tokens
 from outreach.clock import OFFICE_ZONE
 from outreach.errors import BadInput, NotFound
+from outreach.reasons import Reason
 from outreach.settings import Duration
 
 CHANNELS = ("sms", "wechat", "letter", "visit")
@@ -36,6 +37,18 @@ class ValueWrong(BadInput):
     """{path}: {key} is wrong: {why}"""
 
 
+class NoDate(Reason):
+    """it must be a date such as 2026-01-15"""
+
+
+class TemplateMissing(Reason):
+    """a step needs a template"""
+
+
+class NameOdd(Reason):
+    """it takes 1 to 64 letters, digits, - _ and ."""
+
+
 def _moment(value: Any) -> Any:
     """Read a TOML date or date-time; without a zone it is the office's wall clock."""
     if isinstance(value, datetime):
@@ -43,8 +56,11 @@ def _moment(value: Any) -> Any:
     if isinstance(value, date):
         return datetime(value.year, value.month, value.day, tzinfo=OFFICE_ZONE)
     if isinstance(value, str):
-        return _moment(datetime.fromisoformat(value))
-    raise ValueError("it must be a date such as 2026-01-15")
+        try:
+            return _moment(datetime.fromisoformat(value))
+        except ValueError as error:
+            raise NoDate() from error
+    raise NoDate()
 
 
 Moment = Annotated[datetime, BeforeValidator(_moment)]
@@ -85,7 +101,7 @@ class Step(_Part):
     @model_validator(mode="after")
     def _has_a_template(self) -> "Step":
         if self.template is None and self.channel != "visit":
-            raise ValueError("a step needs a template")
+            raise TemplateMissing()
         return self
 
 
@@ -109,7 +125,7 @@ class Definition(_Part):
     @classmethod
     def _plain_name(cls, value: str) -> str:
         if not NAME.fullmatch(value):
-            raise ValueError("it takes 1 to 64 letters, digits, - _ and .")
+            raise NameOdd()
         return value
 
     @property
@@ -129,7 +145,7 @@ def read(path: Path) -> Definition:
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
         raise DefinitionMissing(path=path) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise DefinitionBroken(path=path, why=" ".join(str(error).split())) from error
+        raise DefinitionBroken(path=path, why=reasons.of_file(error)) from error
     return parse(values, path=path)
 
 
@@ -145,7 +161,7 @@ def parse(values: Mapping[str, Any], *, path: Path | str) -> Definition:
             known = _known_keys(places[:-1])
             nearest = next(iter(get_close_matches(places[-1], known, n=1, cutoff=0.3)), ", ".join(known))
             raise KeyUnknown(path=path, key=key, nearest=nearest) from error
-        raise ValueWrong(path=path, key=key, why=first["msg"].removeprefix("Value error, ")) from error
+        raise ValueWrong(path=path, key=key, why=reasons.of_value(first)) from error
 
 
 def _known_keys(place: list[str]) -> list[str]:
