@@ -1,11 +1,15 @@
 """What people read, in their language: gettext, English in the source, Chinese complete.
 
-The language is chosen once a process by the doorway (`--lang`, then the setting `lang`) with `use`. What click says by itself
-(headings of the help, mistakes in options) stands in the same catalogue.
+The language is chosen once a process by the doorway (`--lang`, then the setting `lang`) with `use`; a page is written in its
+reader's with `speaking`. What click says by itself (headings of the help, mistakes in options) stands in the same catalogue.
 """
 
 import gettext as _gettext
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import lru_cache
 from pathlib import Path
 
 from outreach.errors import OutreachError
@@ -16,6 +20,7 @@ LOCALES = {"zh": "zh_CN", "en": "en"}
 WORDS = ("what", "why", "verb", "state", "mode", "origin")
 """The data of an error that are words of ours or of the system, where they are in the catalogue; all else is what people wrote."""
 _chosen: dict[str, _gettext.NullTranslations] = {}
+_spoken: ContextVar[_gettext.NullTranslations | None] = ContextVar("spoken", default=None)
 
 
 def use(lang: str) -> None:
@@ -24,6 +29,17 @@ def use(lang: str) -> None:
     _tell_libraries(lang)
 
 
+@contextmanager
+def speaking(lang: str) -> Iterator[None]:
+    """Speak `zh` or `en` to one reader; what others are told meanwhile, in other threads and tasks, stays in their language."""
+    before = _spoken.set(catalogue(lang))
+    try:
+        yield
+    finally:
+        _spoken.reset(before)
+
+
+@lru_cache(maxsize=4)
 def catalogue(lang: str) -> _gettext.NullTranslations:
     """Return the catalogue of a language; English is the source itself and needs none."""
     if lang == "en":
@@ -33,9 +49,13 @@ def catalogue(lang: str) -> _gettext.NullTranslations:
 
 def gettext(message: str) -> str:
     """Translate one message id."""
+    if not message:
+        return ""
+    if (spoken := _spoken.get()) is not None:
+        return spoken.gettext(message)
     if "now" not in _chosen:
         use("zh")
-    return _chosen["now"].gettext(message) if message else ""
+    return _chosen["now"].gettext(message)
 
 
 def say(error: OutreachError) -> str:
