@@ -1,6 +1,7 @@
 """Ids, codes, digests and HMACs: the only source of randomness."""
 
 import hashlib
+import hmac
 import json
 import secrets
 from typing import Any
@@ -38,6 +39,12 @@ def personal_code() -> str:
             return body + check_character(body)
 
 
+def is_personal_code(typed: str) -> bool:
+    """Whether this can be a personal code: its characters, its check character, a letter among them."""
+    body = typed[:-1]
+    return len(typed) == 6 and set(typed) <= set(ALPHABET) and any(c in LETTERS for c in body) and check_character(body) == typed[-1]
+
+
 def office_key() -> str:
     """Make the office's key for HMACs: 256 bits as hex."""
     return secrets.token_hex(32)
@@ -52,3 +59,19 @@ def mask(value: str) -> str:
     """Hide the middle of a phone, openid or code: `138****8000`. What is too short to hide in part is hidden whole."""
     local = value.removeprefix("+86")
     return f"{local[:3]}****{local[-4:]}" if len(local) >= 9 else "****"
+
+
+def keyed(key: str, purpose: str, *parts: object) -> bytes:
+    """Return the HMAC-SHA256 of `parts` under the office's key; `purpose` keeps what is made for one use from serving another."""
+    text = "\x1f".join([purpose, *map(str, parts)])
+    return hmac.new(bytes.fromhex(key), text.encode(), hashlib.sha256).digest()
+
+
+def one_time_code(key: str, nonce: str) -> str:
+    """Return the six digits that belong to a nonce: made again whenever they are needed, so that they are stored nowhere."""
+    return f"{int.from_bytes(keyed(key, 'one-time-code', nonce)[:8], 'big') % 1_000_000:06d}"
+
+
+def same(one: str | bytes, other: str | bytes) -> bool:
+    """Compare two secrets in a time that does not tell where they differ."""
+    return hmac.compare_digest(one.encode() if isinstance(one, str) else one, other.encode() if isinstance(other, str) else other)

@@ -1,0 +1,1 @@
+"""The pledge: its texts in versions, signing, evidence, paper."""
