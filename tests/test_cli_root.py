@@ -32,6 +32,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["campaign", "test", "nobody", "--to", "12345"], 1, "nobody"),
         (["contacts", "import", "/proc"], 1, "/proc"),
         (["audience", "count", "镇接 = 逍林镇"], 1, "镇街"),
+        (["campaign", "new", "drive", "--yes", "--audience", "镇接 = 逍林镇"], 1, "镇街"),
+        (["campaign", "new", "drive", "--yes", "--audience", ""], 1, "audience"),
         (["--home", "/etc/passwd", "check"], 2, "/etc/passwd"),
         (["--home", "/proc/nope", "init", "--yes"], 1, "/proc/nope"),
         (["demo", "--out", "/proc/x"], 1, "/proc/x"),

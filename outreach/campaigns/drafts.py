@@ -2,15 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, time, timedelta
 from typing import Any
 
 from outreach.campaigns import definition as files
 from outreach.campaigns.definition import Definition, Step
+from outreach.clock import OFFICE_ZONE
+from outreach.errors import BadInput
+from outreach.i18n import gettext as _
 from outreach.rendering import checks
 from outreach.rendering.checks import Problem
 from outreach.rendering.templates import MessageTemplate
 from outreach.settings import Sender, Settings
+
+
+class StartTooLate(BadInput):
+    """The campaign starts on {start}, after its deadline {deadline}: nobody could sign in time; mend one of them in the file."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,27 @@ class Draft:
             production=not self.settings.rehearsal,
             samples=samples,
         )
+
+
+def require_in_time(definition: Definition) -> None:
+    """Raise StartTooLate where the first message would go out when it is too late to sign."""
+    start, deadline = definition.start, definition.deadline
+    if start is not None and deadline is not None and start >= _end(deadline):
+        raise StartTooLate(start=files.chinese_date(start, year=True), deadline=files.chinese_date(deadline, year=True))
+
+
+def late(definition: Definition, *, now: datetime) -> list[str]:
+    """Return a warning where the deadline, which the texts may name, is past."""
+    deadline = definition.deadline
+    if deadline is None or now < _end(deadline):
+        return []
+    return [_("the deadline {deadline} is past").format(deadline=files.chinese_date(deadline, year=True))]
+
+
+def _end(deadline: datetime) -> datetime:
+    """Return the moment when a deadline is over; one that is a day lasts until its end."""
+    is_a_day = deadline.astimezone(OFFICE_ZONE).time() == time()
+    return deadline + timedelta(days=1) if is_a_day else deadline
 
 
 def shared_fields(definition: Definition | None, settings: Settings, *, now: datetime) -> dict[str, Any]:

@@ -73,6 +73,7 @@ def plan(
 
     Raises what is wrong with the file, the audience or a template, before anything is kept.
     """
+    drafts.require_in_time(definition)
     draft = _draft(definition, settings, now=now)
     senders.store(session, settings)
     _forget_earlier_plan(session, definition.name)
@@ -83,7 +84,8 @@ def plan(
     samples = figures.samples_of(session, campaign)
     _require_sendable(draft, samples)
     campaign.digest = digests.digest(session, campaign)
-    campaign.summary = figures.summary(session, campaign, draft, samples)
+    summary = figures.summary(session, campaign, draft, samples)
+    campaign.summary = {**summary, "warnings": [*drafts.late(definition, now=now), *summary["warnings"]]}
     session.flush()
     return campaign
 

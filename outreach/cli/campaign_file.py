@@ -7,10 +7,13 @@ from pathlib import Path
 import click
 import tomlkit
 
+from outreach.audiences.errors import AudienceError
+from outreach.audiences.language import parse
 from outreach.campaigns import definition
 from outreach.cli.base import Office
 from outreach.errors import Refused
 from outreach.i18n import gettext as _
+from outreach.i18n import say
 
 STEPS = (
     {"channel": "sms", "template": "sms/pledge-invitation"},
@@ -31,7 +34,10 @@ class NoTerminal(Refused):
 
 
 def write_new(office: Office, name: str, *, audience: str | None, deadline: datetime | None, out: Path | None, ask: bool) -> Path:
-    """Write a campaign file into the office's folder and return its path; ask at the terminal for what is not given."""
+    """Write a campaign file into the office's folder and return its path; ask at the terminal for what is not given.
+
+    Raises an AudienceError for an audience that cannot be read.
+    """
     if not definition.NAME.fullmatch(name):
         raise NameWrong(name=name)
     path = out or office.settings.home / f"{name}.toml"
@@ -39,12 +45,23 @@ def write_new(office: Office, name: str, *, audience: str | None, deadline: date
         raise FileThere(path=path)
     if ask and not sys.stdin.isatty():
         raise NoTerminal(name=name)
-    if audience is None:
-        audience = click.prompt(_("Audience"), default="全部", err=True) if ask else "全部"
+    if audience is not None:
+        parse(audience)
+    else:
+        audience = click.prompt(_("Audience"), default="全部", err=True, value_proc=_audience) if ask else "全部"
     if deadline is None and ask:
         deadline = click.prompt(_("Last day to sign (such as 2026-01-15; empty: none)"), default="", err=True, value_proc=_date)
     path.write_text(_document(name, audience, deadline), "utf-8")
     return path
+
+
+def _audience(text: str) -> str:
+    """Return what was typed if it can be read; else the question is asked again, with the place where reading ended."""
+    try:
+        parse(text)
+    except AudienceError as error:
+        raise click.BadParameter(say(error)) from error
+    return text
 
 
 def _date(text: str) -> datetime | None:
