@@ -38,6 +38,28 @@ def test_letters_and_pledges_need_no_kind_and_end_in_md() -> None:
     assert (template.kind, template.file) == ("通知", "letter/open-letter.md")
 
 
+def test_a_pledge_says_what_it_renews_whether_a_code_is_asked_for_and_where_its_letter_and_privacy_notice_are() -> None:
+    template = parsed('+++\ntitle = "倡议书"\nrenews = "no-arrears-2025"\none_time_code = true\nletter = "letter/a"\nprivacy = "pledge/b"\n+++\n', "pledge/a")
+    assert (template.renews, template.one_time_code, template.letter, template.privacy) == ("no-arrears-2025", True, "letter/a", "pledge/b")
+    with pytest.raises(frontmatter.KeyWrong, match="one_time_code"):
+        parsed('+++\ntitle = "倡议书"\none_time_code = "yes"\n+++\n', "pledge/a")
+    with pytest.raises(frontmatter.KeyUnknown):
+        parsed('+++\ntitle = "公开信"\nrenews = "no-arrears-2025"\n+++\n', "letter/a")
+
+
+def test_a_translation_lies_beside_its_text_and_is_no_template_of_its_own(tmp_path: Path) -> None:
+    (ours := tmp_path / "ours" / "letter").mkdir(parents=True)
+    (own := tmp_path / "own" / "letter").mkdir(parents=True)
+    for path, title in ((ours / "a.md", "信"), (ours / "a.en.md", "Letter"), (own / "b.md", "另一封")):
+        path.write_text(f'+++\ntitle = "{title}"\n+++\n{title}', "utf-8")
+    folders = (own.parent, ours.parent)
+    assert [stored.name for stored in templates.names(folders)] == ["letter/a", "letter/b"]
+    translated = templates.translation(templates.load("letter/a", folders), "en")
+    assert translated is not None and translated.title == "Letter"
+    (own / "a.md").write_text('+++\ntitle = "我们的信"\n+++\n', "utf-8")
+    assert templates.translation(templates.load("letter/a", folders), "en") is None, "the office's own letter is not that which ours translates"
+
+
 def test_the_digest_is_that_of_the_whole_text() -> None:
     assert parsed(GOOD).digest == parsed(GOOD, "sms/other").digest != parsed(GOOD + " ").digest
     assert len(parsed(GOOD).digest) == 64

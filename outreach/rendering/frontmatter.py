@@ -16,7 +16,10 @@ KINDS = (NOTICE, PUBLICITY, ONE_TIME_CODE)
 """As Chinese gateways file a text: a notice, publicity (which must offer a way out), a one-time code."""
 
 KEYS = ("title", "channel", "kind", "filed", "signature", "wechat")
-REQUIRED = ("title", "channel")
+PLEDGE_KEYS = (*KEYS, "renews", "one_time_code", "letter", "privacy")
+"""A pledge says besides which pledge it renews, whether a one-time code is asked for, and where its letter and privacy notice are."""
+ON_PAPER = ("letter", "pledge")
+"""Folders of texts that are read on paper or on a page: of their keys only the title must be there."""
 
 
 class TemplateInvalid(BadInput):
@@ -53,7 +56,10 @@ class KeyWrong(TemplateInvalid):
 
 @dataclass(frozen=True)
 class FrontMatter:
-    """What the head says; `lines` tells in which line of the file each key stands."""
+    """What the head says; `lines` tells in which line of the file each key stands.
+
+    The last four are a pledge's only.
+    """
 
     title: str
     channel: str
@@ -62,6 +68,10 @@ class FrontMatter:
     signature: str
     wechat: Mapping[str, str]
     lines: Mapping[str, int]
+    renews: str = ""
+    one_time_code: bool = False
+    letter: str = ""
+    privacy: str = ""
 
 
 def split(source: str, *, file: str) -> tuple[str, str, int]:
@@ -79,13 +89,16 @@ def read(head: str, *, channel: str, file: str) -> FrontMatter:
     """Read the front matter of a template in the folder `channel`; refuse what is not known, naming the line."""
     values = _toml(head, file=file)
     lines = {key: _line_of(key, head) for key in values}
-    _require_known(values, lines, file=file)
-    texts = {key: _text(values, key, lines, file=file) for key in KEYS if key != "wechat"}
+    known = PLEDGE_KEYS if channel == "pledge" else KEYS
+    _require_known(values, lines, known, channel=channel, file=file)
+    texts = {key: _text(values, key, lines, file=file) for key in known if key not in ("wechat", "one_time_code")}
+    texts |= {"channel": texts["channel"] or channel, "kind": texts["kind"] or NOTICE}
     if texts["channel"] != channel:
         raise KeyWrong(file=file, line=lines["channel"], key="channel", value=_quoted(texts["channel"]), expected=f'"{channel}"')
     if texts["kind"] not in KINDS:
         raise KeyWrong(file=file, line=lines["kind"], key="kind", value=_quoted(texts["kind"]), expected=_choice(KINDS))
-    return FrontMatter(**texts, wechat=_wechat(values, lines, file=file), lines=MappingProxyType(lines))
+    one_time_code = _truth(values, "one_time_code", lines, file=file)
+    return FrontMatter(**texts, one_time_code=one_time_code, wechat=_wechat(values, lines, file=file), lines=MappingProxyType(lines))
 
 
 def _toml(head: str, *, file: str) -> dict[str, Any]:
@@ -106,25 +119,32 @@ def _line_of(key: str, head: str) -> int:
     return 1
 
 
-def _require_known(values: Mapping[str, Any], lines: Mapping[str, int], *, file: str) -> None:
+def _require_known(values: Mapping[str, Any], lines: Mapping[str, int], known: tuple[str, ...], *, channel: str, file: str) -> None:
     for key in values:
-        if key in KEYS:
+        if key in known:
             continue
-        likely = nearest(key, KEYS)
+        likely = nearest(key, known)
         if likely:
             raise KeyMisspelt(file=file, line=lines[key], key=_quoted(key), nearest=likely)
-        raise KeyUnknown(file=file, line=lines[key], key=_quoted(key), known=" ".join(KEYS))
-    needed = (*REQUIRED, "kind") if values.get("channel") == "sms" else REQUIRED
+        raise KeyUnknown(file=file, line=lines[key], key=_quoted(key), known=" ".join(known))
+    needed = ("title",) if channel in ON_PAPER else ("title", "channel", "kind") if channel == "sms" else ("title", "channel")
     for key in needed:
         if not values.get(key):
             raise KeyMissing(file=file, line=lines.get(key, 1), key=key)
 
 
 def _text(values: Mapping[str, Any], key: str, lines: Mapping[str, int], *, file: str) -> str:
-    value = values.get(key, NOTICE if key == "kind" else "")
+    value = values.get(key, "")
     if not isinstance(value, str):
         raise KeyWrong(file=file, line=lines[key], key=key, value=_quoted(value), expected=f'{key} = "…"')
     return value.strip()
+
+
+def _truth(values: Mapping[str, Any], key: str, lines: Mapping[str, int], *, file: str) -> bool:
+    value = values.get(key, False)
+    if not isinstance(value, bool):
+        raise KeyWrong(file=file, line=lines[key], key=key, value=_quoted(value), expected=f"{key} = true / {key} = false")
+    return value
 
 
 def _wechat(values: Mapping[str, Any], lines: Mapping[str, int], *, file: str) -> Mapping[str, str]:

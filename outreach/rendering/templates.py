@@ -54,7 +54,10 @@ class RenderFailed(TemplateInvalid):
 
 @dataclass(frozen=True)
 class MessageTemplate:
-    """A template as stored: `text` is the whole source, which is what a campaign freezes; `body` begins in line `body_line`."""
+    """A template as stored: `text` is the whole source, which is what a campaign freezes; `body` begins in line `body_line`.
+
+    The last four are a pledge's: the pledge that it renews, whether a one-time code is asked for, its letter, its privacy notice.
+    """
 
     name: str
     text: str = field(repr=False)
@@ -68,6 +71,10 @@ class MessageTemplate:
     body_line: int
     lines: Mapping[str, int] = field(repr=False, compare=False)
     origin: Path | None = field(default=None, compare=False)
+    renews: str = ""
+    one_time_code: bool = False
+    letter: str = ""
+    privacy: str = ""
 
     @property
     def digest(self) -> str:
@@ -118,6 +125,10 @@ def parse(name: str, source: str, *, origin: Path | None = None) -> MessageTempl
         body_line=line,
         lines=matter.lines,
         origin=origin,
+        renews=matter.renews,
+        one_time_code=matter.one_time_code,
+        letter=matter.letter,
+        privacy=matter.privacy,
     )
 
 
@@ -135,13 +146,24 @@ def load(name: str, folders: Sequence[Path]) -> MessageTemplate:
     raise TemplateNotFound(what="template", name=name)
 
 
+def translation(template: MessageTemplate, lang: str) -> MessageTemplate | None:
+    """Return the translation that lies beside a text on paper (`open-letter.en.md`), for information only; none where there is none.
+
+    Only what lies in the same folder counts: an office that words its own letter is not given the translation of ours.
+    """
+    if template.origin is None or template.channel not in frontmatter.ON_PAPER:
+        return None
+    path = template.origin.with_suffix(f".{lang}{ENDINGS[template.channel]}")
+    return parse(f"{template.name}.{lang}", _source(path), origin=path) if path.is_file() else None
+
+
 def names(folders: Sequence[Path]) -> list[Stored]:
-    """Return every template there is, by name, each from the first folder that has it."""
+    """Return every template there is, by name, each from the first folder that has it; translations are no templates of their own."""
     found: dict[str, Path] = {}
     for folder in folders:
         for channel, ending in ENDINGS.items():
             for path in (folder / channel).glob(f"*{ending}"):
-                if path.is_file() and _STEM.fullmatch(path.stem):
+                if path.is_file() and _STEM.fullmatch(path.stem) and not (channel in frontmatter.ON_PAPER and path.stem.endswith(".en")):
                     found.setdefault(f"{channel}/{path.stem}", path)
     return [Stored(name, found[name]) for name in sorted(found)]
 
