@@ -55,6 +55,11 @@ def serial() -> str:
     return secrets.token_hex(12)
 
 
+def salt() -> str:
+    """Make the salt of a commitment: 128 bits as hex."""
+    return secrets.token_hex(16)
+
+
 def mask(value: str) -> str:
     """Hide the middle of a phone, openid or code: `138****8000`. What is too short to hide in part is hidden whole."""
     local = value.removeprefix("+86")
