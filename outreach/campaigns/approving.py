@@ -9,7 +9,8 @@ from outreach import tokens
 from outreach.campaigns import definition as files
 from outreach.campaigns import digests, directory
 from outreach.database.tables import Campaign
-from outreach.errors import Refused
+from outreach.errors import NotFound, Refused
+from outreach.pledges import versions
 from outreach.rendering import templates
 from outreach.rendering.templates import TemplateNotFound
 from outreach.settings import Settings
@@ -77,7 +78,20 @@ def require_unchanged(session: Session, campaign: Campaign, settings: Settings) 
             continue  # what is sent was frozen with the plan
         if present.digest != digest:
             raise ApprovalVoid(what=template)
+    _require_same_pledge(campaign, settings)
     if digests.of_settings(settings) != campaign.inputs["settings"]:
         raise ApprovalVoid(what="outreach.toml")
     if digests.digest(session, campaign) != campaign.digest:
         raise ApprovalVoid(what="the list of recipients")
+
+
+def _require_same_pledge(campaign: Campaign, settings: Settings) -> None:
+    goal = (campaign.definition.get("goal") or {}).get("pledge")
+    if goal is None:
+        return
+    try:
+        digest, _version = versions.read(goal, settings=settings, now=campaign.planned_at)
+    except NotFound:
+        return  # what is signed was frozen with the plan
+    if digest != campaign.inputs["pledge"]:
+        raise ApprovalVoid(what=f"pledge/{goal}")

@@ -18,6 +18,7 @@ from outreach.database import bulk
 from outreach.database.tables import Address, Campaign, CampaignStep, Contact, Enterprise, Recipient, RecipientContact, RecipientEnterprise
 from outreach.errors import BadInput, Refused
 from outreach.outbox import senders, texts
+from outreach.pledges import versions
 from outreach.rendering import characters, checks, segments, templates
 from outreach.settings import Settings
 
@@ -41,6 +42,10 @@ class ChannelNotBuilt(Refused):
 
 class ConditionNotBuilt(Refused):
     """Step {step}: {what} is not there yet; take it out for now."""
+
+
+class GoalNotBuilt(Refused):
+    """The goal {what} is not there yet; a campaign can ask for a pledge: goal = {{ pledge = "no-arrears-2026" }}"""
 
 
 class SenderUnknown(BadInput):
@@ -79,6 +84,7 @@ def plan(
     _forget_earlier_plan(session, definition.name)
     _require_sendable(draft, [{**draft.fields, **SOMEONE}])  # what is the template's own fault is said before any enterprise is blamed
     campaign = _store_campaign(session, draft, path=path, planned_by=planned_by, now=now)
+    _store_goal(session, campaign, draft, now=now)
     _store_recipients(session, campaign, draft, progress)
     bulk.take_stock(session, Enterprise, Contact, Address, Recipient, RecipientContact, RecipientEnterprise)
     samples = figures.samples_of(session, campaign)
@@ -98,6 +104,9 @@ def _draft(definition: Definition, settings: Settings, *, now: datetime) -> Draf
             raise ConditionNotBuilt(step=number, what=f"when = {step.when}")
         if step.every is not None:
             raise ConditionNotBuilt(step=number, what="every")
+    goal = definition.goal
+    if goal and (goal.event or goal.form):
+        raise GoalNotBuilt(what="event" if goal.event else "form")
     found = [templates.load(str(step.template), settings.template_folders) for step in definition.steps]
     draft = Draft(definition, settings, found, drafts.shared_fields(definition, settings, now=now))
     for number, step in enumerate(definition.steps, 1):
@@ -153,6 +162,17 @@ def _store_campaign(session: Session, draft: Draft, *, path: Path | None, planne
         )
     session.flush()
     return campaign
+
+
+def _store_goal(session: Session, campaign: Campaign, draft: Draft, *, now: datetime) -> None:
+    """Freeze the texts that will be asked to be signed, so that they are part of what is approved."""
+    pledge = draft.definition.goal.pledge if draft.definition.goal else None
+    if pledge is None:
+        return
+    version = versions.freeze(session, pledge, settings=draft.settings, now=now)
+    campaign.pledge_version_id = version.id
+    campaign.inputs = {**campaign.inputs, "pledge": version.digest}
+    session.flush()
 
 
 def _store_recipients(session: Session, campaign: Campaign, draft: Draft, progress: Callable[[int], None]) -> None:

@@ -1,6 +1,7 @@
 """Write a campaign file for staff to read, change and keep: with comments, and only with steps that can be run."""
 
 import sys
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from outreach.cli.base import Office
 from outreach.errors import Refused
 from outreach.i18n import gettext as _
 from outreach.i18n import say
+from outreach.pledges import versions
 
 STEPS = (
     {"channel": "sms", "template": "sms/pledge-invitation"},
@@ -51,7 +53,7 @@ def write_new(office: Office, name: str, *, audience: str | None, deadline: date
         audience = click.prompt(_("Audience"), default="全部", err=True, value_proc=_audience) if ask else "全部"
     if deadline is None and ask:
         deadline = click.prompt(_("Last day to sign (such as 2026-01-15; empty: none)"), default="", err=True, value_proc=_date)
-    path.write_text(_document(name, audience, deadline), "utf-8")
+    path.write_text(_document(name, audience, deadline, versions.offered(office.settings)), "utf-8")
     return path
 
 
@@ -71,7 +73,7 @@ def _date(text: str) -> datetime | None:
         raise click.BadParameter(_("write the date as 2026-01-15")) from error
 
 
-def _document(name: str, audience: str, deadline: datetime | None) -> str:
+def _document(name: str, audience: str, deadline: datetime | None, pledges: Sequence[str]) -> str:
     document = tomlkit.document()
     document.add("name", tomlkit.item(name))
     document.add("title", tomlkit.item(f"{name} “无欠薪”宣传"))
@@ -79,6 +81,10 @@ def _document(name: str, audience: str, deadline: datetime | None) -> str:
     document.add("one_per", _commented("address", _("one text for a person of several enterprises; or enterprise")))
     if deadline is not None:
         document.add("deadline", _commented(deadline.date(), _("the last day to sign")))
+    if pledges:
+        goal = tomlkit.inline_table()
+        goal.append("pledge", pledges[0])
+        document.add("goal", _commented(goal, _("what is to be signed; its text: templates/pledge")))
     steps = tomlkit.aot()
     for step in STEPS:
         if step["template"] == "sms/pledge-reminder" and deadline is None:
