@@ -28,6 +28,10 @@ class MalformedCallback(BadInput):
     status = 400
 
 
+class StatusUnknown(MalformedCallback):
+    """The {field} of this callback is {status}, which is none of: {known}."""
+
+
 class ProviderUnavailable(OutreachError):
     """The provider of sender {sender} does not answer now."""
 

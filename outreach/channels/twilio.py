@@ -39,6 +39,7 @@ from outreach.channels.base import (
     Rejected,
     Reply,
     Status,
+    StatusUnknown,
     Uncertain,
 )
 from outreach.settings import Sender, Settings
@@ -277,9 +278,12 @@ class TwilioHooks:
 
 def _receipt(url: str, form: Mapping[str, str]) -> Receipt:
     reference = form.get("MessageSid") or form.get("SmsSid")
-    status = STATUSES.get(form.get("MessageStatus") or form.get("SmsStatus") or "")
-    if not reference or not status:
+    said = form.get("MessageStatus") or form.get("SmsStatus")
+    if not reference or not said:
         raise MalformedCallback(what="MessageSid" if not reference else "MessageStatus")
+    status = STATUSES.get(said)
+    if status is None:
+        raise StatusUnknown(field="MessageStatus", status=repr(said[:40]), known=", ".join(STATUSES))
     delivery, attempt = _attempt(parse_qs(urlsplit(url).query).get("a", [""])[0])
     code = form.get("ErrorCode") or None
     return Receipt(PROVIDER, reference, status, delivery, attempt, code, kind_of(code))

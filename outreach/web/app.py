@@ -1,7 +1,9 @@
 """The web application: routes, and one place where every error becomes an answer."""
 
 import contextlib
+import http
 import logging
+import re
 import traceback
 from collections.abc import AsyncIterator
 
@@ -82,18 +84,23 @@ class NothingPersonal:
             place = traceback.extract_tb(error.__traceback__)[-1]
             log.error("%s %s: %s at %s:%s", scope["method"], scope["path"], type(error).__name__, place.filename, place.lineno)
             if not begun:
-                await _answer(500, "InternalError", "internal error")(scope, receive, send)
+                await _answer(500, "internal_error", "internal error")(scope, receive, send)
         return None
 
 
 def _refuse(_request: Request, error: Exception) -> Response:
     assert isinstance(error, OutreachError)
-    return _answer(error.status, type(error).__name__, i18n.say(error))
+    return _answer(error.status, _id(type(error).__name__), i18n.say(error))
 
 
 def _http(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return _answer(error.status_code, "Http", error.detail, error.headers)
+    return _answer(error.status_code, _id(http.HTTPStatus(error.status_code).name), error.detail, error.headers)
+
+
+def _id(name: str) -> str:
+    """Return the id of an error, `bad_signature`, by the name of its class or of its status."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
 def _answer(status: int, name: str, message: str, headers: object = None) -> Response:

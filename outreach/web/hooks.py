@@ -18,6 +18,7 @@ from outreach.settings import Settings
 from outreach.web.groups import LARGEST_GROUP, GroupCommit
 
 LARGEST = 64 * 1024
+MOST_FIELDS = 200
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -25,6 +26,14 @@ class TooLarge(BadInput):
     """This callback is larger than {most} bytes."""
 
     status = 413
+
+
+class NotAForm(MalformedCallback):
+    """This callback came as {kind}; a callback is a form (application/x-www-form-urlencoded)."""
+
+
+class FormBroken(MalformedCallback):
+    """The form of this callback cannot be read: it is cut, is not UTF-8 or has more than {most} fields."""
 
 
 class CallbackDoor:
@@ -83,8 +92,8 @@ async def _body(receive: Receive) -> bytes:
 def _form(headers: Headers, body: bytes) -> dict[str, str]:
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != FORM:
-        raise MalformedCallback(what=FORM)
+        raise NotAForm(kind=kind[:80] or "-")
     try:
-        return dict(parse_qsl(body.decode("utf-8"), keep_blank_values=True, strict_parsing=bool(body), errors="strict", max_num_fields=200))
+        return dict(parse_qsl(body.decode("utf-8"), keep_blank_values=True, strict_parsing=bool(body), errors="strict", max_num_fields=MOST_FIELDS))
     except ValueError as error:
-        raise MalformedCallback(what=FORM) from error
+        raise FormBroken(most=MOST_FIELDS) from error
