@@ -144,19 +144,20 @@ def test_the_signature_is_held_against_our_own_address_whatever_the_host_header_
 
 
 @pytest.mark.parametrize(
-    ("kind", "body"),
+    ("kind", "body", "name", "said"),
     [
-        ("application/json", b"{}"),
-        ("", b"MessageSid=SM1"),
-        (FORM, b"MessageSid"),
-        (FORM, b"MessageSid=%FF%FE"),
-        (FORM, b"\xff=1"),
-        (FORM, b"&".join(b"a%d=1" % number for number in range(300))),
+        ("application/json", b"{}", "not_a_form", "came as application/json; a callback is a form"),
+        ("", b"MessageSid=SM1", "not_a_form", "a callback is a form"),
+        (FORM, b"MessageSid", "form_broken", "cannot be read"),
+        (FORM, b"MessageSid=%FF%FE", "form_broken", "not UTF-8"),
+        (FORM, b"\xff=1", "form_broken", "not UTF-8"),
+        (FORM, b"&".join(b"a%d=1" % number for number in range(300)), "form_broken", "more than 200 fields"),
     ],
 )
-def test_what_is_no_form_is_refused(lone_web: Web, kind: str, body: bytes) -> None:
+def test_what_is_no_form_is_refused_with_what_it_is(lone_web: Web, kind: str, body: bytes, name: str, said: str) -> None:
     answer = lone_web.ask("POST", STATUS, body, Content_Type=kind, X_Twilio_Signature="x")
-    assert error_of(answer) == (400, "MalformedCallback")
+    assert error_of(answer) == (400, name)
+    assert said in json.loads(answer[2])["error"]["message"]
 
 
 @pytest.mark.parametrize("path", [STATUS, INBOUND])
@@ -166,19 +167,38 @@ def test_a_signed_form_without_what_matters_is_refused(lone_web: Web, path: str)
     assert lone_web.count("receipt") == lone_web.count("reply") == 0
 
 
+@pytest.mark.parametrize(
+    ("form", "name", "said"),
+    [
+        ({"MessageSid": "SM1", "MessageStatus": "flying"}, "status_unknown", "MessageStatus of this callback is 'flying', which is none of: "),
+        ({"MessageSid": "SM1"}, "malformed_callback", "lacks MessageStatus"),
+        ({"MessageStatus": "sent"}, "malformed_callback", "lacks MessageSid"),
+    ],
+)
+def test_a_signed_form_is_told_what_it_lacks_or_which_value_is_unknown(lone_web: Web, form: dict[str, str], name: str, said: str) -> None:
+    headers = {"Content_Type": FORM, "X_Twilio_Signature": signature_of(STATUS, form)}
+    answer = lone_web.ask("POST", STATUS, urlencode(form).encode(), **headers)
+    assert error_of(answer) == (400, name)
+    assert said in json.loads(answer[2])["error"]["message"]
+
+
+def test_the_id_of_an_error_is_snake_case(lone_web: Web) -> None:
+    assert error_of(lone_web.ask("POST", STATUS, urlencode(RECEIPT).encode(), Content_Type=FORM)) == (403, "bad_signature")
+
+
 def test_what_is_too_large_is_refused_with_and_without_a_stated_length(lone_web: Web) -> None:
     large = b"Body=" + b"x" * 70_000
-    assert error_of(lone_web.ask("POST", INBOUND, large, Content_Type=FORM)) == (413, "TooLarge")
+    assert error_of(lone_web.ask("POST", INBOUND, large, Content_Type=FORM)) == (413, "too_large")
     pieces = (large[place : place + 5000] for place in range(0, len(large), 5000))
     assert lone_web.ask("POST", INBOUND, pieces, Content_Type=FORM)[0] == 413
 
 
 def test_only_a_post_is_a_callback(lone_web: Web) -> None:
     for path in (STATUS, INBOUND):
-        assert error_of(lone_web.ask("GET", path))[0] == 405
+        assert error_of(lone_web.ask("GET", path)) == (405, "method_not_allowed")
         assert lone_web.ask("HEAD", path)[0] == 405
         assert lone_web.ask("PUT", path)[1]["allow"] == "POST"
-    assert error_of(lone_web.ask("POST", "/hooks/nobody"))[0] == 404
+    assert error_of(lone_web.ask("POST", "/hooks/nobody")) == (404, "not_found")
 
 
 def test_a_fault_of_ours_is_one_line_and_names_nobody(web: Web, caplog: pytest.LogCaptureFixture) -> None:
@@ -186,7 +206,7 @@ def test_a_fault_of_ours_is_one_line_and_names_nobody(web: Web, caplog: pytest.L
         session.execute(text("drop table reply"))
     caplog.set_level(logging.DEBUG)
     answer = web.ask("POST", INBOUND, urlencode(REPLY).encode(), Content_Type=FORM, X_Twilio_Signature=signature_of(INBOUND, REPLY))
-    assert error_of(answer) == (500, "InternalError")
+    assert error_of(answer) == (500, "internal_error")
     said = [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert [record.name for record in said] == ["outreach.web"]
     assert PHONE not in caplog.text
@@ -228,4 +248,4 @@ def test_the_server_ends_at_sigterm_without_a_word(tmp_path: Path, new_sqlite: C
                 time.sleep(0.05)
         process.send_signal(signal.SIGTERM)
         assert process.communicate(timeout=15) == ("", "")
-        assert process.returncode in (0, -signal.SIGTERM)
+        assert process.returncode == 0

@@ -4,6 +4,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -28,14 +33,41 @@ class SandboxRefused(Unavailable):
     """The sandbox cannot start at {host}:{port} ({why}); stop what runs there, or give another --port or --ledger."""
 
 
+class NotStarted(Unavailable):
+    """outreach {command} did not start: {reason} ({log})"""
+
+
+class SandboxEnded(Unavailable):
+    """The sandbox has ended, and up with it: {reason} ({log})"""
+
+
 class OtherOffice(Refused):
     """At {url} the web server of another office or mode answers; stop it, or set port and public_url to others."""
+
+
+@dataclass(frozen=True)
+class Child:
+    """A process of this office that another one started; what it has to say stands in its log, from `begins` on."""
+
+    command: str
+    process: subprocess.Popen[bytes]
+    log: Path
+    begins: int
+
+    def last_words(self) -> str:
+        """Return the last line that it wrote, without the mark of an error; of one that said nothing its exit code."""
+        with self.log.open("rb") as file:
+            file.seek(max(self.begins, file.seek(0, os.SEEK_END) - 4096))
+            lines = [line.strip() for line in file.read().decode("utf-8", "replace").splitlines() if line.strip()]
+        mark = _("error: {line}").format(line="").strip()
+        return lines[-1].removeprefix(mark).strip() if lines else _("exit code {code}").format(code=self.process.returncode)
 
 
 @click.command("serve", cls=Command)
 @pass_office
 def serve(office: Office) -> None:
     """Serve the pages and the providers' callbacks."""
+    _end_well_at_sigterm()
     from outreach.web import server
 
     _database_is_ready(office)
@@ -96,19 +128,58 @@ def sandbox(office: Office, host: str, port: int | None, ledger: Path | None, se
 @pass_office
 def up(office: Office, with_sandbox: bool) -> None:
     """Everything on one machine: web, worker and schedule."""
+    _end_well_at_sigterm()
     from outreach.web import server
     from outreach.worker.embedded import Embedded
 
     _database_is_ready(office)
-    children = [start(office.settings, "sandbox")] if with_sandbox and not loopback.answers(office.settings.sandbox_url, HEALTH_OF_SANDBOX) else []
-    note(_("Pages: {url}   stop: Ctrl-C").format(url=office.settings.public_url))
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again when it has stopped; then the rest must stop too
-    try:
+    with _gateway(office.settings, wanted=with_sandbox):
+        note(_("Pages: {url}   stop: Ctrl-C").format(url=office.settings.public_url))
         with Embedded(office.settings):
             server.serve(office.settings)
+
+
+def _end_well_at_sigterm() -> None:
+    """Leave with 0 when told to: uvicorn raises the signal again when it has stopped, and then the rest must stop too."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+
+
+@contextmanager
+def _gateway(settings: Settings, *, wanted: bool) -> Iterator[None]:
+    """Keep a sandbox beside this process, where none answers yet: whichever ends, the other does too. Raises SandboxEnded."""
+    if not wanted or loopback.answers(settings.sandbox_url, HEALTH_OF_SANDBOX):
+        yield
+        return
+    child, leaving, ended = _begin(settings, "sandbox"), threading.Event(), threading.Event()
+
+    def watch() -> None:
+        child.process.wait()
+        if not leaving.is_set():
+            ended.set()
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    try:
+        _await(child, settings.sandbox_url, HEALTH_OF_SANDBOX)
+        threading.Thread(target=watch, daemon=True).start()
+        yield
+    except SystemExit as leave:
+        if ended.is_set():
+            raise SandboxEnded(reason=child.last_words(), log=child.log) from leave
+        raise
     finally:
-        for child in children:
-            child.terminate()
+        leaving.set()
+        child.process.terminate()
+
+
+def _await(child: Child, url: str, health: str) -> None:
+    """Wait until a process that was just started answers. Raises NotStarted if it ends first, and Unavailable if it does not in time."""
+    over = time.monotonic() + STARTS_WITHIN
+    while not loopback.answers(url, health):
+        if child.process.poll() is not None:
+            raise NotStarted(command=child.command, reason=child.last_words(), log=child.log)
+        if time.monotonic() > over:
+            raise Unavailable(what=f"outreach {child.command} ({child.log})")
+        time.sleep(0.05)
 
 
 def _database_is_ready(office: Office) -> None:
@@ -121,9 +192,7 @@ def ensure_rehearsal(settings: Settings) -> None:
     for command, url, health in (("sandbox", settings.sandbox_url, HEALTH_OF_SANDBOX), ("serve", settings.public_url, HEALTH_OF_WEB)):
         if loopback.answers(url, health):
             continue
-        start(settings, command)
-        if not loopback.wait_for(url, health, seconds=STARTS_WITHIN):
-            raise Unavailable(what=f"outreach {command} ({log_of(settings, command)})")
+        _await(_begin(settings, command), url, health)
     _require_own_web(settings)
 
 
@@ -138,11 +207,16 @@ def _require_own_web(settings: Settings) -> None:
 
 def start(settings: Settings, command: str) -> subprocess.Popen[bytes]:
     """Start a process of this office in a session of its own, its output in a log beside the database."""
+    return _begin(settings, command).process
+
+
+def _begin(settings: Settings, command: str) -> Child:
     log = log_of(settings, command)
     log.parent.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, "OUTREACH_HOME": str(settings.home)}
     with log.open("ab") as sink:
-        return subprocess.Popen(
+        begins = sink.seek(0, os.SEEK_END)
+        process = subprocess.Popen(
             [sys.executable, "-m", "outreach", command],
             stdin=subprocess.DEVNULL,
             stdout=sink,
@@ -151,6 +225,7 @@ def start(settings: Settings, command: str) -> subprocess.Popen[bytes]:
             cwd=settings.home,
             start_new_session=True,
         )
+    return Child(command, process, log, begins)
 
 
 def log_of(settings: Settings, command: str) -> Path:
