@@ -21,7 +21,7 @@ from outreach.errors import Misconfigured, OutreachError
 from outreach.reasons import Reason
 
 PREFIX = "OUTREACH_"
-SECRETS = ("office_key", "twilio_auth_token", "wechat_secret", "wechat_token", "wechat_aes_key")
+SECRETS = ("office_key", "twilio_auth_token", "wechat_secret", "wechat_token", "wechat_aes_key", "seal_key", "seal_key_password")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -146,6 +146,11 @@ class Settings(BaseModel):
     wechat_secret: str = ""
     wechat_token: str = ""
     wechat_aes_key: str = ""
+
+    seal_certificate: str = "seal.pem"
+    seal_key: str = ""
+    seal_key_password: str = ""
+    seal_timestamp_url: str = ""
 
     request_timeout: Duration = timedelta(0)
     lease: Duration = timedelta(0)

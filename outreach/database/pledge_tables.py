@@ -164,6 +164,19 @@ class Scan(Base):
     recorded_at: Mapped[datetime]
 
 
+class SealedPdf(Base):
+    """The PDF of a signed pledge as it was first handed out (承诺书 PDF), so that each download is the same file."""
+
+    __tablename__ = "sealed_pdf"
+
+    signature_id: Mapped[int] = mapped_column(ForeignKey("signature.id"), primary_key=True)
+    content: Mapped[bytes]
+    digest: Mapped[str] = mapped_column(unique=True)
+    made_at: Mapped[datetime]
+    sealed: Mapped[bool]
+    """Whether it bears the office's seal; without a certificate it is plain."""
+
+
 class EvidenceBlock(Base):
     """A closed block of the evidence: a Merkle root over its rows, chained to the block before."""
 

@@ -200,6 +200,17 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("scan_pkey")),
         sa.UniqueConstraint("digest", name=op.f("scan_digest_key")),
     )
+    op.create_table(
+        "sealed_pdf",
+        sa.Column("signature_id", Id, nullable=False),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.Column("digest", sa.String(), nullable=False),
+        sa.Column("made_at", Moment(), nullable=False),
+        sa.Column("sealed", sa.Boolean(), nullable=False),
+        sa.ForeignKeyConstraint(["signature_id"], ["signature.id"], name=op.f("sealed_pdf_signature_id_fkey")),
+        sa.PrimaryKeyConstraint("signature_id", name=op.f("sealed_pdf_pkey")),
+        sa.UniqueConstraint("digest", name=op.f("sealed_pdf_digest_key")),
+    )
     # In place: SQLite's way of rebuilding a table would delete what hangs on it.
     kind = "bigint" if op.get_bind().dialect.name == "postgresql" else "integer"
     op.execute(f"alter table campaign add column pledge_version_id {kind} constraint campaign_pledge_version_id_fkey references pledge_version (id)")
