@@ -87,7 +87,7 @@ def opened(path: Path, *, sheet: str | None = None, max_cells: int = workbooks.M
             yield Source(records, share)
     except textfiles.Mixed as error:
         raise EncodingsMixed(file=path, row=error.row, byte=error.byte, encoding=error.encoding.upper()) from error
-    except textfiles.NoText as error:
+    except textfiles.NotText as error:
         raise NotAList(file=path, kind=_kind("data that is no text")) from error
 
 

@@ -25,11 +25,11 @@ UTF_8_LINE = re.compile(rb"[\x00-\x7f]*(?:(?:[\xe3-\xe9]|\xef[\xbc-\xbf])[\x80-\
 """A line of at least four Chinese characters that is UTF-8 throughout; in GB18030 the like would be symbols and rare characters in turn."""
 
 
-class NoText(ValueError):
+class NotText(ValueError):
     """The bytes are text in no encoding that we know."""
 
 
-class Mixed(NoText):
+class Mixed(NotText):
     """Lines in one encoding follow lines in another: `encoding` is the first, `row` and `byte` (both from 1) say where it breaks."""
 
     def __init__(self, *, encoding: str, row: int, byte: int) -> None:
@@ -39,21 +39,21 @@ class Mixed(NoText):
 
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[Iterator[tuple[int, list[str]]], Callable[[], float]]]:
-    """Open a CSV file and give its numbered records, and a function that tells the share that was read. Raises NoText."""
+    """Open a CSV file and give its numbered records, and a function that tells the share that was read. Raises NotText."""
     encoding = encoding_of(path)
     size = path.stat().st_size
     with path.open("rb", buffering=BLOCK) as raw, io.TextIOWrapper(raw, encoding, errors="replace", newline="") as text:
         lines = iter(lambda: text.readline(LONGEST_LINE), "")
         sample = list(islice(lines, SAMPLE_LINES))
         if _is_binary("".join(sample)):
-            raise NoText(str(path))
+            raise NotText(str(path))
         yield enumerate(records(chain(sample, lines), separator(sample)), 1), lambda: min(1.0, raw.tell() / size)
 
 
 def encoding_of(path: Path) -> str:
     """Return the encoding of a file: by its byte order mark, else the one in which all of it makes sense, UTF-8 before GB18030.
 
-    UTF-16 without a mark is known by its NULs, one in every other byte; a stray NUL makes no UTF-16. Raises NoText and Mixed.
+    UTF-16 without a mark is known by its NULs, one in every other byte; a stray NUL makes no UTF-16. Raises NotText and Mixed.
     """
     with path.open("rb") as file:
         head = file.read(BLOCK)
@@ -80,15 +80,15 @@ def _utf_16_by_its_nuls(head: bytes) -> str | None:
     return "utf-16-le" if second > first else "utf-16-be"
 
 
-def _why_not(path: Path, head: bytes, candidates: list[str]) -> NoText:
+def _why_not(path: Path, head: bytes, candidates: list[str]) -> NotText:
     """Tell a file whose lines are each sound, but in different encodings, from one that is no text."""
     if candidates[0].startswith("utf-16") or _is_binary(head.decode("latin-1")):
-        return NoText(str(path))
+        return NotText(str(path))
     lines = head.splitlines()
     sound = sum(_is_sound(line, "utf-8") or _is_sound(line, "gb18030") for line in lines)
     if sound < MOSTLY * len(lines) - 1:
-        return NoText(str(path))
-    return (len(candidates) > 1 and _utf_8_within(path)) or _first_break(path, "utf-8") or NoText(str(path))
+        return NotText(str(path))
+    return (len(candidates) > 1 and _utf_8_within(path)) or _first_break(path, "utf-8") or NotText(str(path))
 
 
 def _utf_8_within(path: Path) -> Mixed | None:
