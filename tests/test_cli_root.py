@@ -11,7 +11,8 @@ import pytest
 def outreach(home: Path, *arguments: str | bytes, **options) -> "subprocess.CompletedProcess[bytes]":
     environment = {**os.environ, "OUTREACH_HOME": str(home), "OUTREACH_LANG": "en"}
     command = [os.fsencode(sys.executable), b"-m", b"outreach", *(os.fsencode(argument) for argument in arguments)]
-    return subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False, **{"stdout": subprocess.PIPE, **options})
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    return subprocess.run(command, env=environment, check=False, **pipes)
 
 
 @pytest.fixture(scope="module")
@@ -54,10 +55,45 @@ def test_no_command_at_all_shows_the_help(home: Path) -> None:
     assert (done.returncode, b"Traceback" in done.stderr, b"campaign" in done.stderr) == (2, False, True)
 
 
-def test_a_full_disk_and_a_reader_that_went_away_are_no_tracebacks(home: Path) -> None:
+def test_a_full_disk_is_no_traceback(home: Path) -> None:
     with Path("/dev/full").open("wb") as full:
-        done = outreach(home, "campaign", "list", "--format", "json", stdout=full)
-    assert (done.returncode, b"Traceback" in done.stderr) == (1, False), done.stderr
+        for format in ("json", "xlsx"):
+            done = outreach(home, "campaign", "list", "--format", format, stdout=full)
+            assert (done.returncode, done.stderr.count(b"\n"), b"Traceback" in done.stderr) == (1, 1, False), done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["contacts", "export"],
+        ["contacts", "list"],
+        ["contacts", "list", "--format", "xlsx"],
+        ["audience", "count", "全部"],
+        ["report", "deliveries", "--format", "json"],
+        ["campaign", "list", "--help"],
+        ["--version"],
+    ],
+)
+def test_a_reader_that_went_away_is_no_failure(home: Path, arguments: list[str]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as gone:
+        done = outreach(home, *arguments, stdout=gone)
+        assert (done.returncode, b"Exception" in done.stderr, b"Traceback" in done.stderr) == (0, False, False), done
+        assert outreach(home, *arguments, stdout=gone, stderr=gone).returncode == 0
+
+
+def test_a_reader_that_goes_away_in_the_middle_is_no_failure(home: Path) -> None:
+    (home / "名单.csv").write_text("企业名称,地址\n" + "".join(f"示例{n}厂,{'示例路' * 20}\n" for n in range(3000)), "utf-8")
+    assert outreach(home, "contacts", "import", str(home / "名单.csv")).returncode == 0
+    command = [sys.executable, "-m", "outreach", "--home", str(home), "contacts", "export"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as export:
+        assert export.stdout is not None
+        assert export.stderr is not None
+        assert export.stdout.readline()
+        export.stdout.close()
+        said = export.stderr.read()
+    assert (export.returncode, said) == (0, b"")
 
 
 def test_a_file_that_is_no_database_is_said_to_be_none(tmp_path: Path) -> None:

@@ -1,8 +1,12 @@
 """The command line: `outreach GROUP VERB`. Each command does one thing and has no logic of its own."""
 
 import importlib
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import click
 
@@ -32,8 +36,33 @@ COMMANDS = {
 """Each command by the place where it stands, so that only the one that runs is imported."""
 
 
+class ReaderGone(Exception):
+    """Whoever read the answer, such as `| head`, has seen enough."""
+
+
+@contextmanager
+def _noticing() -> Iterator[None]:
+    """Notice a reader that went away before click and rich do: both would end with 1, and it is no failure."""
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise ReaderGone() from error
+    except SystemExit as left:
+        if isinstance(left.__context__, BrokenPipeError):
+            raise ReaderGone() from left
+        raise
+
+
 class Root(Group):
     """The root: finds commands by name, in the singular and in the plural."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        with _noticing():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _noticing():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -68,7 +97,9 @@ def run(arguments: Sequence[str]) -> int:
     try:
         _choose_language(arguments)
         _require_readable(arguments)
-        return int(root.main(list(arguments), prog_name="outreach", standalone_mode=False, obj=office) or 0)
+        code = int(root.main(list(arguments), prog_name="outreach", standalone_mode=False, obj=office) or 0)
+        sys.stdout.flush()  # a short answer is written only now, and its reader may have gone
+        return code
     except OutreachError as error:
         return _fail(i18n.say(error), error.exit_code)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -78,9 +109,8 @@ def run(arguments: Sequence[str]) -> int:
         return _fail(error.format_message(), 2)
     except (click.Abort, KeyboardInterrupt):
         return _fail(_("Stopped. Nothing is lost: the same command goes on where it stopped."), 130)
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 0
+    except (BrokenPipeError, ReaderGone):
+        return _leave_quietly()
     except OSError as error:
         return _fail(i18n.say(NoAccess(path=error.filename or _("input or output"), why=error.strerror or str(error))), 1)
     finally:
@@ -102,6 +132,15 @@ def _require_readable(arguments: Sequence[str]) -> None:
             argument.encode()
         except UnicodeEncodeError as error:
             raise NotUtf8(encoding=sys.getfilesystemencoding(), argument=ascii(argument)) from error
+
+
+def _leave_quietly() -> int:
+    """Say nothing more, also when Python ends and empties its buffers."""
+    for stream in (sys.__stdout__, sys.__stderr__):
+        if stream is not None:
+            with Path(os.devnull).open("wb") as nowhere:
+                os.dup2(nowhere.fileno(), stream.fileno())
+    return 0
 
 
 def _fail(line: str, code: int) -> int:

@@ -6,12 +6,15 @@ Nothing that a stranger typed may become a formula: https://owasp.org/www-commun
 import csv
 import io
 import re
+import shutil
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
+from tempfile import TemporaryFile
 from typing import IO, Any
 
 import xlsxwriter
+from xlsxwriter.exceptions import FileCreateError
 from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
@@ -57,13 +60,25 @@ def write_csv(table: Table, stream: IO[bytes], *, rows: Rows | None = None) -> N
 def write_xlsx(table: Table, stream: IO[bytes], *, rows: Rows | None = None) -> None:
     """Write the rows as a workbook of one sheet: bold frozen headings with a filter, text as text, totals beneath.
 
-    Memory stays flat. Raises WorkbookFull where a sheet cannot hold the rows.
+    Memory stays flat. Raises WorkbookFull where a sheet cannot hold the rows, OSError where the stream does not take them.
     """
-    book = xlsxwriter.Workbook(stream, {"constant_memory": True})
+    with TemporaryFile() as whole:  # a zip that breaks off in a full disk or a pipe complains long after its error was caught
+        book = xlsxwriter.Workbook(whole, {"constant_memory": True})
+        try:
+            _Sheet(book, table).write(table.rows if rows is None else rows)
+        finally:
+            _close(book)
+        whole.seek(0)
+        shutil.copyfileobj(whole, stream)
+    stream.flush()
+
+
+def _close(book: xlsxwriter.Workbook) -> None:
+    """Write the workbook out; XlsxWriter dresses an OSError as an error of its own, which nobody above would know."""
     try:
-        _Sheet(book, table).write(table.rows if rows is None else rows)
-    finally:
         book.close()
+    except FileCreateError as error:
+        raise error.args[0] from error
 
 
 def shown(value: Any) -> str:
