@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import Any
 
+from outreach import tokens
 from outreach.campaigns import definition as files
 from outreach.campaigns.definition import Definition, Step
 from outreach.clock import OFFICE_ZONE
@@ -33,6 +34,11 @@ class Draft:
         """The senders that may serve a step."""
         wanted = step.sender or self.definition.sender
         return [sender for sender in self.settings.sender if sender.channel == step.channel and wanted in (None, sender.name)]
+
+    @property
+    def example_link(self) -> str:
+        """A link as long as everybody's own, to measure with; it leads nowhere."""
+        return tokens.link_url(self.settings.public_url, "x" * tokens.LINK_LENGTH)
 
     def signature(self, number: int) -> str:
         """The signature of a step's text: its template's own, else the office's."""

@@ -19,7 +19,7 @@ class NobodyReachable(Refused):
     """Nobody of this audience can be reached ({excluded}); nothing to plan."""
 
 
-def samples_of(session: Session, campaign: Campaign) -> list[dict[str, Any]]:
+def samples_of(session: Session, campaign: Campaign, *, link: str) -> list[dict[str, Any]]:
     """Return merge fields to look at: the first recipient's, those of the longest text and of the longest values."""
     included = select(Recipient.fields).where(Recipient.campaign_id == campaign.id, Recipient.exclusion.is_(None)).limit(1)
     orders: list[Any] = [Recipient.id, Recipient.segments.desc(), func.length(cast(Recipient.fields, Text)).desc()]
@@ -28,7 +28,7 @@ def samples_of(session: Session, campaign: Campaign) -> list[dict[str, Any]]:
         fields = session.scalar(included.order_by(order, Recipient.id))
         if fields is not None and fields not in found:
             found.append(fields)
-    return [{**campaign.fields, **fields} for fields in found]
+    return [{**campaign.fields, **fields, "link": link} for fields in found]
 
 
 def summary(session: Session, campaign: Campaign, draft: Draft, samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -82,12 +82,14 @@ def plan(
     draft = _draft(definition, settings, now=now)
     senders.store(session, settings)
     _forget_earlier_plan(session, definition.name)
-    _require_sendable(draft, [{**draft.fields, **SOMEONE}])  # what is the template's own fault is said before any enterprise is blamed
+    _require_sendable(
+        draft, [{**draft.fields, **SOMEONE, "link": draft.example_link}]
+    )  # what is the template's own fault is said before any enterprise is blamed
     campaign = _store_campaign(session, draft, path=path, planned_by=planned_by, now=now)
     _store_goal(session, campaign, draft, now=now)
     _store_recipients(session, campaign, draft, progress)
     bulk.take_stock(session, Enterprise, Contact, Address, Recipient, RecipientContact, RecipientEnterprise)
-    samples = figures.samples_of(session, campaign)
+    samples = figures.samples_of(session, campaign, link=draft.example_link)
     _require_sendable(draft, samples)
     campaign.digest = digests.digest(session, campaign)
     summary = figures.summary(session, campaign, draft, samples)
@@ -238,7 +240,7 @@ def _recipient_row(key: int, campaign: Campaign, item: Chosen, code: str | None,
     measured = 0
     if code is not None:
         fields |= {"contact": item.people[0].name or SOMEBODY, "code": code}
-        body = write({**draft.fields, **fields})
+        body = write({**draft.fields, **fields, "link": draft.example_link})
         for fault in characters.faults(body[body.index("】") + 1 :], links_allowed=draft.links_allowed(0)):
             raise BodyRefused(enterprise=names[0], fault=fault)
         measured = segments.segments(body)

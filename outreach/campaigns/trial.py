@@ -46,7 +46,8 @@ def queue(session: Session, name: str, *, to: str, step: int, settings: Settings
     if sender is None:
         raise NoPhone(value=tokens.mask(phone))
     first = select(Recipient.fields).where(Recipient.campaign_id == campaign.id, Recipient.exclusion.is_(None)).order_by(Recipient.id).limit(1)
-    fields = {**campaign.fields, **(session.scalar(first) or {})}
+    link = tokens.link_url(settings.public_url, "x" * tokens.LINK_LENGTH)
+    fields = {**campaign.fields, **(session.scalar(first) or {}), "link": link}
     digest = session.execute(select(MessageText.digest).where(MessageText.id == found.text_id)).scalar_one()
     body = texts.body(session, digest, fields)
     measured = segments.measure(body)

@@ -399,6 +399,8 @@ class Delivery(Base):
     lease_until: Mapped[datetime | None]
     reference: Mapped[str | None]
     """The provider's id of the message."""
+    generation: Mapped[int | None]
+    """Of the personal link that its body held, if any."""
     doubled: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     final_at: Mapped[datetime | None]
 

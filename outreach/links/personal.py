@@ -6,10 +6,8 @@ from dataclasses import dataclass
 
 from outreach import tokens
 
-WAYS = ("link", "code", "paper", "event", "wechat", "credit")
-"""Through what a link came to its reader, part of what the HMAC protects. `credit`: somebody typed the credit code; to be reviewed."""
-NUMBER, MAC = 5, 16
-"""Bytes of the recipient's number (as many for each, so that links are of one length) and of the HMAC (128 bits)."""
+make = tokens.link_token
+url = tokens.link_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,33 +20,18 @@ class Claimed:
 
     def holds(self, key: str, generation: int) -> bool:
         """Whether the office made this token for this generation."""
-        return tokens.same(self.mac, _mac(key, self.recipient_id, generation, self.way))
-
-
-def make(key: str, recipient_id: int, generation: int, way: str) -> str:
-    """Return the token that stands behind /p/: thirty characters that can stand in any address."""
-    number = recipient_id.to_bytes(NUMBER, "big")
-    raw = bytes([WAYS.index(way)]) + number + _mac(key, recipient_id, generation, way)
-    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
-
-
-def url(public_url: str, token: str) -> str:
-    """Return the address that goes into a text, a letter or a QR code."""
-    return f"{public_url.rstrip('/')}/p/{token}"
+        return tokens.same(self.mac, tokens.link_mac(key, self.recipient_id, generation, self.way))
 
 
 def read(token: str) -> Claimed | None:
     """Take a token apart; None where it is none."""
-    if not token.isascii() or len(token) > 64:
+    if not token.isascii() or len(token) != tokens.LINK_LENGTH:
         return None
     try:
         raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
         return None
-    if len(raw) != 1 + NUMBER + MAC or raw[0] >= len(WAYS) or base64.urlsafe_b64encode(raw).decode().rstrip("=") != token:
+    end = 1 + tokens.LINK_NUMBER
+    if len(raw) != end + tokens.LINK_MAC or raw[0] >= len(tokens.LINK_WAYS) or base64.urlsafe_b64encode(raw).decode().rstrip("=") != token:
         return None
-    return Claimed(int.from_bytes(raw[1 : 1 + NUMBER], "big"), WAYS[raw[0]], raw[1 + NUMBER :])
-
-
-def _mac(key: str, recipient_id: int, generation: int, way: str) -> bytes:
-    return tokens.keyed(key, "link", recipient_id, generation, way)[:MAC]
+    return Claimed(int.from_bytes(raw[1:end], "big"), tokens.LINK_WAYS[raw[0]], raw[end:])

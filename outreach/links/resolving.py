@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, Select, func, select, update
+from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session
 
 from outreach import tokens
@@ -121,7 +121,7 @@ def _recipients() -> Select[Recipient, Campaign, PledgeVersion]:
     )
 
 
-def _open(row: Row[Any], settings: Settings, now: datetime) -> bool:
+def _open(row: Any, settings: Settings, now: datetime) -> bool:
     campaign: Campaign = row.Campaign
     return campaign.mode == settings.mode and campaign.launched_at is not None and now < _expires_at(campaign)
 
@@ -143,7 +143,7 @@ def _way_of(session: Session, recipient_id: int, digits: str) -> str | None:
     return "credit" if any(tokens.same(str(code)[-6:], digits) for code in credit_codes) else None
 
 
-def _visitor(session: Session, row: Row[Any], way: str) -> Visitor:
+def _visitor(session: Session, row: Any, way: str) -> Visitor:
     recipient, campaign, version = row.Recipient, row.Campaign, row.PledgeVersion
     first = (
         select(Contact.id, Contact.name, Contact.phone)

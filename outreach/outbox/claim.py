@@ -36,6 +36,7 @@ class Rules:
     lease: timedelta
     weekly_cap: int
     opens_at: Callable[[Mapping[str, Any], datetime], datetime]
+    secrets: texts.Secrets | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +145,12 @@ def _take_from(session: Session, sender_id: int, campaign: Campaign | None, room
     judged = {row.id: None if alone else verdict(row, now=now, weekly_cap=rules.weekly_cap) for row in rows}
     going_on = [row for row in rows if judged[row.id] is None]
     chosen = _within(room, going_on)
-    claimed, unwritable = _write_bodies(session, chosen, campaign)
+    claimed, unwritable = _write_bodies(session, chosen, campaign, rules.secrets)
     refused = [(row, word) for row in rows if (word := judged[row.id])] + unwritable
     _write_refusals(session, refused, now=now)
     going = [row for row in chosen if row.id in claimed]
     _write_claims(session, going, now=now, rules=rules, alone=alone)
+    _keep_generations(session, [] if alone else [row for row in going if texts.reads_secrets(session, row.digest)])
     segments = sum(row.segments for row in going)
     if campaign is not None and going:
         paced = _pace(campaign).take(len(going), now)
@@ -203,7 +205,7 @@ def _due_rows(size: int, *, alone: bool) -> Select[Any]:
         statement = statement.add_columns(Delivery.fields).where(Delivery.campaign_id.is_(None))
     else:
         statement = (
-            statement.add_columns(Recipient.fields, Contact.revision, Contact.erased_at, open_enterprises.label("open_enterprises"))
+            statement.add_columns(Recipient.fields, Recipient.generation, Contact.revision, Contact.erased_at, open_enterprises.label("open_enterprises"))
             .join(Recipient, Recipient.id == Delivery.recipient_id)
             .join(Contact, Contact.id == Delivery.contact_id)
             .join(Campaign, Campaign.id == Delivery.campaign_id)
@@ -249,7 +251,9 @@ def _within(room: _Room, rows: Sequence[Row[Any]]) -> list[Row[Any]]:
     return chosen
 
 
-def _write_bodies(session: Session, rows: Sequence[Row[Any]], campaign: Campaign | None) -> tuple[dict[int, Claimed], list[tuple[Row[Any], str]]]:
+def _write_bodies(
+    session: Session, rows: Sequence[Row[Any]], campaign: Campaign | None, secrets: texts.Secrets | None
+) -> tuple[dict[int, Claimed], list[tuple[Row[Any], str]]]:
     """Write the body of each row; one that cannot be written is refused alone and holds up nobody."""
     claimed: dict[int, Claimed] = {}
     unwritable: list[tuple[Row[Any], str]] = []
@@ -257,6 +261,8 @@ def _write_bodies(session: Session, rows: Sequence[Row[Any]], campaign: Campaign
     others = texts.names_of_alternates(session, rows) if campaign else {}
     for row in rows:
         fields = {**shared, **(row.fields or {})} | ({"contact": others[row.id]} if row.id in others else {})
+        if secrets and texts.reads_secrets(session, row.digest):
+            fields = secrets.added(fields, recipient=row.recipient_id, generation=row.generation if campaign else None)
         try:
             body = texts.body(session, row.digest, fields)
         except TemplateInvalid:
@@ -288,3 +294,8 @@ def _write_claims(session: Session, rows: Sequence[Row[Any]], *, now: datetime, 
             used, since = (1, now) if fresh else (used + 1, since)
         flights.append({"id": row.address_id, "holder": row.id, "cap_used": used, "cap_from": since})
     bulk.update_rows(session, Address, flights, keys=["id"], sets=["holder", "cap_used", "cap_from"])
+
+
+def _keep_generations(session: Session, rows: Sequence[Row[Any]]) -> None:
+    """Keep which generation of the personal link went out: asked later what became of it, the same body must be written again."""
+    bulk.update_rows(session, Delivery, [{"id": row.id, "generation": row.generation} for row in rows], keys=["id"], sets=["generation"])

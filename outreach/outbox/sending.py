@@ -15,6 +15,7 @@ from outreach.outbox import hours, senders, settle
 from outreach.outbox.claim import SIZES, Claimed, Rules, Slice, claim
 from outreach.outbox.record import Patience, record
 from outreach.outbox.settle import Answer, Grace, Question
+from outreach.outbox.texts import Secrets
 from outreach.settings import Sender, Settings
 
 BATCH = 250
@@ -35,7 +36,12 @@ class Outbox:
     @property
     def rules(self) -> Rules:
         """What bounds every claim."""
-        return Rules(self.settings.lease, self.settings.weekly_cap, partial(hours.campaign_opens_at, self.settings))
+        return Rules(self.settings.lease, self.settings.weekly_cap, partial(hours.campaign_opens_at, self.settings), self.secrets)
+
+    @property
+    def secrets(self) -> Secrets:
+        """What makes the fields that are stored nowhere."""
+        return Secrets(self.settings.office_key, self.settings.public_url)
 
     @property
     def grace(self) -> Grace:
@@ -170,7 +176,7 @@ async def settle_unknown(outbox: Outbox, *, now: Callable[[], datetime]) -> int:
 
 async def _settle_sender(outbox: Outbox, sender_id: int, sender: Sender, now: Callable[[], datetime]) -> int:
     with outbox.database.write() as session:
-        asked = settle.questions(session, sender_id=sender_id, grace=outbox.grace)
+        asked = settle.questions(session, sender_id=sender_id, grace=outbox.grace, secrets=outbox.secrets)
     if not asked:
         return 0
     channel = directory.open_channel(outbox.settings, sender)

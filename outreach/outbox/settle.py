@@ -66,7 +66,7 @@ def expire(session: Session) -> int:
     return len(ids)
 
 
-def questions(session: Session, *, sender_id: int, grace: Grace) -> list[Question]:
+def questions(session: Session, *, sender_id: int, grace: Grace, secrets: texts.Secrets | None = None) -> list[Question]:
     """Return the unknown deliveries whose turn it is to be asked about, and put their next turn after the answer."""
     now = database_now(session)
     columns: list[Any] = [
@@ -74,6 +74,7 @@ def questions(session: Session, *, sender_id: int, grace: Grace) -> list[Questio
         Delivery.recipient_id,
         Delivery.rank,
         Delivery.attempt,
+        Delivery.generation,
         Delivery.claimed_at,
         Delivery.fields.label("own"),
         Recipient.fields.label("personal"),
@@ -97,6 +98,8 @@ def questions(session: Session, *, sender_id: int, grace: Grace) -> list[Questio
     others = texts.names_of_alternates(session, rows)
     for row in rows:
         fields = {**(row.shared or {}), **(row.personal or row.own or {})} | ({"contact": others[row.id]} if row.id in others else {})
+        if secrets and texts.reads_secrets(session, row.digest):
+            fields = secrets.added(fields, recipient=row.recipient_id, generation=row.generation)
         message = Message(row.id, row.attempt, row.value, texts.body(session, row.digest, fields))
         asked.append(Question(message, row.claimed_at, now))
     turns = [{"id": item.message.delivery, "due_at": _next_turn(item, grace, now)} for item in asked]

@@ -216,6 +216,7 @@ def upgrade() -> None:
     op.execute(f"alter table campaign add column pledge_version_id {kind} constraint campaign_pledge_version_id_fkey references pledge_version (id)")
     op.add_column("campaign_step", sa.Column("every_seconds", Id, nullable=True))
     op.add_column("campaign_step", sa.Column("until", Moment(), nullable=True))
+    op.add_column("delivery", sa.Column("generation", Id, nullable=True))
     op.add_column("recipient", sa.Column("generation", Id, server_default="1", nullable=False))
     op.add_column("recipient", sa.Column("opened_at", Moment(), nullable=True))
     op.add_column("recipient", sa.Column("stopped_at", Moment(), nullable=True))
