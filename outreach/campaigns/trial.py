@@ -10,10 +10,9 @@ from sqlalchemy.orm import Session
 from outreach import tokens
 from outreach.campaigns import directory
 from outreach.contacts import cleaning
-from outreach.database import bulk, tables
-from outreach.database.tables import Address, CampaignStep, Delivery, MessageText, Recipient
+from outreach.database.tables import CampaignStep, Delivery, MessageText, Recipient
 from outreach.errors import BadInput, NotFound
-from outreach.outbox import senders, texts
+from outreach.outbox import senders, standalone, texts
 from outreach.rendering import segments
 from outreach.settings import Settings
 
@@ -56,7 +55,7 @@ def queue(session: Session, name: str, *, to: str, step: int, settings: Settings
         step=step,
         channel=found.channel,
         sender_id=senders.store(session, settings)[sender.name],
-        address_id=_address(session, found.channel, phone),
+        address_id=standalone.address_ids(session, found.channel, [phone])[phone],
         text_id=found.text_id,
         fields=fields,
         state="queued",
@@ -73,11 +72,6 @@ def _phone(value: str) -> str:
         return cleaning.phone(value)
     except cleaning.Unclean as error:
         raise NoPhone(value=value or "-") from error
-
-
-def _address(session: Session, channel: str, value: str) -> int:
-    bulk.insert_rows(session, tables.Address, [{"channel": channel, "value": value}], ignore_conflicts=True)
-    return session.execute(select(Address.id).where(Address.channel == channel, Address.value == value)).scalar_one()
 
 
 def outcome(session: Session, delivery: int) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from outreach.database import bulk
 from outreach.database.pledge_tables import CURRENT, Correction, Refusal, SerialCounter, Signature
 from outreach.database.tables import Enterprise, PledgeVersion, Recipient, RecipientEnterprise
 from outreach.errors import NotFound, Refused
-from outreach.pledges import sealing
+from outreach.pledges import evidence, sealing
 from outreach.pledges.evidence import Entry
 
 STOPPING = ("not_principal", "closed")
@@ -225,7 +225,7 @@ def _evidence(books: _Books) -> Iterator[Entry]:
     for request, row in books.fresh:
         version = books.versions[request.version_id]
         yield Entry(
-            act="paper" if request.method == "paper" else "signed",
+            act="signed",
             at=request.at,
             enterprise_id=row["enterprise_id"],
             recipient_id=request.recipient_id,
@@ -240,6 +240,7 @@ def _evidence(books: _Books) -> Iterator[Entry]:
                 "state": request.state,
                 "checks": list(request.checks),
                 "honour": request.honour,
+                "ink": evidence.digest(request.ink) if request.ink else None,
                 "review": request.review,
                 "recorded_by": request.recorded_by,
             },
