@@ -10,22 +10,18 @@ Rehearsal and production are never in one figure: a campaign is either, and figu
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import date, datetime
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any, TypedDict, Unpack
 
 from sqlalchemy import ColumnElement, Row, Select, Text, and_, case, exists, func, literal, null, or_, select, true
-from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session, aliased
-from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.functions import FunctionElement
 
 from outreach import tokens
 from outreach.audiences import conditions, segments
 from outreach.campaigns import directory
-from outreach.clock import OFFICE_ZONE
-from outreach.database.tables import DELIVERY_STATES, Address, Campaign, Contact, Delivery, Enterprise, Recipient, RecipientContact, RecipientEnterprise, Sender
-from outreach.errors import UsageError
+from outreach.database.tables import Address, Campaign, Contact, Delivery, Enterprise, Recipient, RecipientContact, RecipientEnterprise, Sender
+from outreach.reports import grouping as grouped
 from outreach.reports import words
 from outreach.reports.tables import Column, Table
 
@@ -37,10 +33,6 @@ SHOWABLE = (*PARTS, "waiting", "doubled")
 """What `state` may ask for: a figure, so that the list of it shows whom the figure counts."""
 DEFAULT_BY = ("campaign", "step", "channel")
 SLICE = 1000
-
-
-class FieldUnknown(UsageError):
-    """There is no {field} to group by; known are: {known}."""
 
 
 class Which(TypedDict, total=False):
@@ -61,24 +53,6 @@ class Which(TypedDict, total=False):
     error: str | None
 
 
-class OfficeDay(FunctionElement[str]):
-    """The day of a moment by the office's clock, as 2026-01-15."""
-
-    type = Text()
-    name = "office_day"
-    inherit_cache = True
-
-
-@compiles(OfficeDay, "sqlite")
-def _of_microseconds(element: OfficeDay, compiler: SQLCompiler, **options: Any) -> str:
-    return f"date({compiler.process(element.clauses, **options)} / 1000000 + 28800, 'unixepoch')"
-
-
-@compiles(OfficeDay, "postgresql")
-def _of_timestamp(element: OfficeDay, compiler: SQLCompiler, **options: Any) -> str:
-    return f"to_char({compiler.process(element.clauses, **options)} at time zone '{OFFICE_ZONE.key}', 'YYYY-MM-DD')"
-
-
 MOMENT: ColumnElement[datetime] = func.coalesce(Delivery.claimed_at, Delivery.final_at, Delivery.due_at)
 """When it was last tried; else when it was decided not to; else when it is due."""
 KIND: ColumnElement[Any] = case((Delivery.state.in_(("failed", "undelivered")), Delivery.reason), else_=null())
@@ -95,7 +69,7 @@ BY: Mapping[str, Mapping[str, ColumnElement[Any]]] = MappingProxyType(
         "reason": {"reason": Delivery.reason.expression},
         "error": {"error": Delivery.error_code.expression, "kind": KIND},
         "sender": {"sender": Sender.name.expression},
-        "day": {"day": OfficeDay(MOMENT)},
+        "day": {"day": grouped.OfficeDay(MOMENT)},
     }
 )
 """What figures can be grouped by, and the columns that this makes."""
@@ -121,13 +95,7 @@ TRACED = ("attempt", "reference", "time")
 
 def grouping(names: Iterable[str]) -> tuple[str, ...]:
     """Return the fields to group by, each once, from their English or Chinese names. Raises FieldUnknown."""
-    found = []
-    for name in names:
-        word = name.strip()
-        if word and word.lower() not in BY and word not in CHINESE:
-            raise FieldUnknown(field=word, known=", ".join(BY))
-        found += [CHINESE.get(word, word.lower())] if word else []
-    return tuple(dict.fromkeys(found))
+    return grouped.fields(names, known=BY, chinese=CHINESE)
 
 
 def deliveries(session: Session, *, by: Sequence[str] = DEFAULT_BY, **which: Unpack[Which]) -> Table:
@@ -150,9 +118,9 @@ def deliveries(session: Session, *, by: Sequence[str] = DEFAULT_BY, **which: Unp
         if is_last:
             figures["included"] += count
             figures[state if state in PARTS else "skipped"] += count
-    rows = [_group_row(groups, values) | figures for values, figures in sorted(found.items(), key=lambda item: _order(groups, item[0]))]
+    rows = [grouped.row(groups, values) | figures for values, figures in sorted(found.items(), key=lambda item: grouped.order(groups, item[0]))]
     totals = {figure: sum(row[figure] for row in rows) for figure in FIGURES}
-    columns = [_column(key) for key in groups] + [Column(key, words.heading(words.column(key))) for key in FIGURES]
+    columns = [grouped.column(key) for key in groups] + [Column(key, words.heading(words.column(key))) for key in FIGURES]
     return Table("deliveries", columns, rows, by=by, totals=totals)
 
 
@@ -169,7 +137,7 @@ def listing(session: Session, *, by: Sequence[str] = (), limit: int = 50, after:
 def columns(by: Sequence[str] = ()) -> list[Column]:
     """Return the columns of the list of whom the figures count."""
     extra = [key for key in _group_columns(grouping(by)) if key not in LISTED]
-    return [_column(key) for key in (*LISTED, *extra, *TRACED)]
+    return [grouped.column(key) for key in (*LISTED, *extra, *TRACED)]
 
 
 def total(session: Session, **which: Unpack[Which]) -> int:
@@ -221,7 +189,7 @@ def _list_query(extra: Mapping[str, ColumnElement[Any]]) -> Select[Any]:
 
 
 def _list_row(row: Row[Any], extra: Mapping[str, ColumnElement[Any]], *, unmask: bool) -> dict[str, Any]:
-    found = row._asdict() | _group_row(extra, [row._mapping[key] for key in extra])
+    found = row._asdict() | grouped.row(extra, [row._mapping[key] for key in extra])
     phone = row.phone or ""
     return found | {
         "others": "、".join(json.loads(row.others or "[]")[1:]),
@@ -289,17 +257,3 @@ def _speaks_for_one_of(session: Session, expression: str) -> ColumnElement[bool]
 
 def _group_columns(by: Sequence[str]) -> dict[str, ColumnElement[Any]]:
     return {key: column for field in by for key, column in BY[field].items()}
-
-
-def _group_row(groups: Iterable[str], values: Sequence[Any]) -> dict[str, Any]:
-    return {key: date.fromisoformat(value) if key == "day" and value else value for key, value in zip(groups, values, strict=True)}
-
-
-def _order(groups: Iterable[str], values: Sequence[Any]) -> list[tuple[bool, Any]]:
-    """Return what groups are sorted by: states as a delivery goes through them, all else by value, nothing last; the same on both databases."""
-    ranked = [DELIVERY_STATES.index(value) if key == "state" and value in DELIVERY_STATES else value for key, value in zip(groups, values, strict=True)]
-    return [(value is None or value == "", "" if value is None else value) for value in ranked]
-
-
-def _column(key: str) -> Column:
-    return Column(key, words.heading(words.field(key)))

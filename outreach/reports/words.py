@@ -27,7 +27,7 @@ def delivery_state(id: str) -> str:
 
 
 def column(id: str) -> str:
-    """Return the word for a column of the statement: a state of deliveries, or what became of enterprises."""
+    """Return the word for a column of the statement or of signatures: a state of deliveries, or what became of enterprises."""
     return {
         "included": _("included"),
         "waiting": _("waiting"),
@@ -37,6 +37,9 @@ def column(id: str) -> str:
         "signed": _("signed"),
         "declined": _("declined"),
         "withdrawn": _("withdrawn"),
+        "opened": _("opened"),
+        "not_opened": _("not opened"),
+        "pending": _("scan missing"),
         "reached": _("reached"),
         "not_reached": _("not reached"),
         "excluded": _("excluded"),
@@ -129,6 +132,28 @@ def channel(id: str) -> str:
     return {"sms": _("text message"), "wechat": _("WeChat"), "letter": _("letter"), "visit": _("visit")}.get(id, id)
 
 
+def way(id: str) -> str:
+    """Return the word for the way by which a signature or a refusal came."""
+    return {
+        "link": _("personal link"),
+        "code": _("code"),
+        "wechat": _("WeChat"),
+        "event": _("at an event"),
+        "paper": _("on paper"),
+        "staff": _("by staff"),
+    }.get(id, id)
+
+
+def signature_state(id: str) -> str:
+    """Return the word for the state of a signature."""
+    return {"signed": _("signed"), "pending": _("scan missing"), "withdrawn": _("withdrawn"), "superseded": _("superseded")}.get(id, id)
+
+
+def correction(id: str) -> str:
+    """Return in words what somebody said of our list."""
+    return {"not_principal": _("is not the principal"), "closed": _("closed down"), "new_number": _("has another number")}.get(id, id)
+
+
 def condition(id: str) -> str:
     """Return in words when a step is due."""
     return {
@@ -168,6 +193,15 @@ def field(id: str) -> str:
         "industry": _("industry"),
         "scale": _("scale"),
         "department": _("department"),
+        "village": _("village or community"),
+        "above_scale": _("above scale"),
+        "way": _("way"),
+        "pledge": _("pledge"),
+        "serial": _("serial number"),
+        "signed_at": _("signed at"),
+        "opened_at": _("opened at"),
+        "rank": _("rank"),
+        "share": _("share signed (%)"),
         "contact": _("contact"),
         "phone": _("phone"),
         "state": _("state"),
@@ -189,7 +223,7 @@ def heading(word: str) -> str:
     return word[:1].upper() + word[1:]
 
 
-VALUES = {"state": delivery_state, "channel": channel, "reason": reason, "kind": error_kind, "meaning": meaning, "column": column}
+VALUES = {"state": delivery_state, "channel": channel, "reason": reason, "kind": error_kind, "meaning": meaning, "column": column, "way": way}
 """The columns whose values are ids, and what turns each into words."""
 
 

@@ -7,7 +7,8 @@ import csv
 import io
 import re
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from tempfile import TemporaryFile
@@ -58,14 +59,31 @@ def write_csv(table: Table, stream: IO[bytes], *, rows: Rows | None = None) -> N
 
 
 def write_xlsx(table: Table, stream: IO[bytes], *, rows: Rows | None = None) -> None:
-    """Write the rows as a workbook of one sheet: bold frozen headings with a filter, text as text, totals beneath.
+    """Write the rows as a workbook of one sheet; see `write_book`."""
+    write_book([Sheet(table, rows=rows)], stream)
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A sheet of a workbook: its table, the columns that are hidden, and those in which one of some words is to be chosen."""
+
+    table: Table
+    name: str | None = None
+    rows: Rows | None = None
+    hidden: Collection[str] = ()
+    choices: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+def write_book(sheets: Iterable[Sheet], stream: IO[bytes]) -> None:
+    """Write a workbook: in each sheet bold frozen headings with a filter, text as text, totals beneath.
 
     Memory stays flat. Raises WorkbookFull where a sheet cannot hold the rows, OSError where the stream does not take them.
     """
     with TemporaryFile() as whole:  # a zip that breaks off in a full disk or a pipe complains long after its error was caught
         book = xlsxwriter.Workbook(whole, {"constant_memory": True})
         try:
-            _Sheet(book, table).write(table.rows if rows is None else rows)
+            for sheet in sheets:
+                _Sheet(book, sheet).write(sheet.table.rows if sheet.rows is None else sheet.rows)
         finally:
             _close(book)
         whole.seek(0)
@@ -105,17 +123,17 @@ def could_be_a_formula(text: str) -> bool:
 
 
 class _Sheet:
-    """The one sheet of a workbook, written from the top down."""
+    """A sheet that is being written, from the top down."""
 
-    def __init__(self, book: xlsxwriter.Workbook, table: Table) -> None:
-        self.table = table
-        self.sheet: Worksheet = book.add_worksheet()
+    def __init__(self, book: xlsxwriter.Workbook, asked: Sheet) -> None:
+        self.asked, self.table = asked, asked.table
+        self.sheet: Worksheet = book.add_worksheet(asked.name)
         self.bold = book.add_format({"bold": True})
         self.moment = book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"})
         self.day = book.add_format({"num_format": "yyyy-mm-dd"})
         # Excel's own apostrophe: the text stays text even after somebody edits the cell or saves it as CSV.
         self.quoted = book.add_format({"quote_prefix": True})
-        self.widths = [WIDTHS[0]] * len(table.columns)
+        self.widths = [WIDTHS[0]] * len(self.table.columns)
 
     def write(self, rows: Rows) -> None:
         columns = self.table.columns
@@ -131,8 +149,10 @@ class _Sheet:
         if columns:
             self.sheet.autofilter(0, 0, last, len(columns) - 1)
         self._totals(last + 1)
-        for place, width in enumerate(self.widths):
-            self.sheet.set_column(place, place, min(width + 2, WIDTHS[1]))
+        for place, (column, width) in enumerate(zip(columns, self.widths, strict=True)):
+            self.sheet.set_column(place, place, min(width + 2, WIDTHS[1]), None, {"hidden": column.id in self.asked.hidden})
+            if last and column.id in self.asked.choices:
+                self.sheet.data_validation(1, place, last, place, {"validate": "list", "source": list(self.asked.choices[column.id])})
 
     def _totals(self, row: int) -> None:
         if not self.table.totals:
