@@ -1,10 +1,9 @@
-"""What is said, put into words: message templates, the length of a text on the air, and what may not be sent.
+"""What is said, put into words: message templates, texts with markup, printed documents, the length of a text on the air.
 
-    checks
-    templates
-    language
-    frontmatter
-    fields  filters  characters  segments
-
-Printed documents (Typst) and QR codes stand beside these when letters and pledges need them.
+checks
+markup     documents
+templates  fonts  qr
+language
+frontmatter
+fields  filters  characters  segments
 """

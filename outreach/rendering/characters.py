@@ -38,6 +38,12 @@ _INVISIBLE = re.compile(
 has_invisible = _INVISIBLE.search
 has_brackets = re.compile("[【】]").search
 
+
+def visible(text: str) -> str:
+    """Return a value on one line without what nobody sees: a name may not turn the line around, nor break it."""
+    return _INVISIBLE.sub("", text.replace("\n", " ").replace("\t", " "))
+
+
 _CHINESE_ENDINGS = "中国|公司|网络|网址|政务|公益|在线"
 _ENDINGS = (
     "cn|com|net|org|gov|edu|top|vip|cc|io|me|xyz|info|shop|site|online|club|link|wang|ink|tech|store|live|mobi|biz|pro|fun"

@@ -85,6 +85,11 @@ def split(source: str, *, file: str) -> tuple[str, str, int]:
     raise FrontMatterOpen(file=file, line=1)
 
 
+def title(head: str, *, file: str) -> str:
+    """Return the title of a text whose head was read before, such as one that was frozen."""
+    return str(_toml(head, file=file).get("title", ""))
+
+
 def read(head: str, *, channel: str, file: str) -> FrontMatter:
     """Read the front matter of a template in the folder `channel`; refuse what is not known, naming the line."""
     values = _toml(head, file=file)

@@ -11,8 +11,9 @@ from functools import lru_cache
 from types import CodeType
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, meta, nodes
+from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, Undefined, meta, nodes, pass_context
 from jinja2.filters import FILTERS
+from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.tests import TESTS
 
@@ -102,14 +103,39 @@ class Language(ImmutableSandboxedEnvironment):
 
 @lru_cache(maxsize=1)
 def environment() -> Language:
-    """Return the one environment in which every template is compiled: no globals, no loader, no clock, no randomness."""
+    """Return the one environment in which every message is compiled: no globals, no loader, no clock, no randomness."""
+    return _environment(shown)
+
+
+@lru_cache(maxsize=1)
+def marking() -> Language:
+    """Return the environment of texts with markup: where a value would stand, a mark stands, and the value is kept apart."""
+    return _environment(_kept)
+
+
+OPENING, CLOSING = "\ufdd0", "\ufdd1"
+"""Around the number of a value, where it is to stand. Unicode keeps these two for use within a program; no text holds them."""
+_VALUES = "\0values"
+
+
+@pass_context
+def _kept(context: Context, value: Any) -> Any:
+    value = shown(value)
+    if isinstance(value, Undefined):
+        return value
+    values: list[str] = context.parent[_VALUES]
+    values.append(value)
+    return f"{OPENING}{len(values) - 1}{CLOSING}"
+
+
+def _environment(finalize: Callable[..., Any]) -> Language:
     made = Language(
         undefined=StrictUndefined,
         autoescape=False,
         keep_trailing_newline=False,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=shown,
+        finalize=finalize,
         loader=None,
         cache_size=0,
     )
@@ -128,10 +154,10 @@ class Prepared:
     literal: str
 
 
-def prepare(source: str, *, name: str, file: str, first_line: int = 1) -> Prepared:
+def prepare(source: str, *, name: str, file: str, first_line: int = 1, marked: bool = False) -> Prepared:
     """Parse and compile a body, its fields renamed to English; refuse what may not stand in it, naming the line of the file.
 
-    `fields` has `register.<name>.<field>` for each field of a register that is written out.
+    `fields` has `register.<name>.<field>` for each field of a register that is written out. A `marked` one is for `marked_text`.
     """
     if len(source) > LONGEST:
         raise TooLong(file=file, line=first_line, longest=LONGEST, length=len(source))
@@ -141,7 +167,8 @@ def prepare(source: str, *, name: str, file: str, first_line: int = 1) -> Prepar
             _require_allowed(node, within, file=file, offset=first_line - 1)
         for field in tree.find_all(nodes.Name):
             field.name = canonical(field.name)
-        return Prepared(environment().compile(tree, filename=name), _names_used(tree), _literal_text(tree))
+        within_which = marking() if marked else environment()
+        return Prepared(within_which.compile(tree, filename=name), _names_used(tree), _literal_text(tree))
     except TemplateSyntaxError as error:
         raise SyntaxWrong(file=file, line=first_line + error.lineno - 1, detail=_one_line(error.message)) from error
     except ValueError as error:  # a number of thousands of digits
@@ -162,6 +189,17 @@ def writer(code: CodeType) -> Callable[[Mapping[str, Any]], str]:
         return "".join(begin(new_context(fields if isinstance(fields, dict) else dict(fields), shared=True)))
 
     return write
+
+
+def marked_text(code: CodeType, fields: Mapping[str, Any]) -> tuple[str, list[str]]:
+    """Write a body that was prepared `marked`: its text with the numbers of values in it, and those values.
+
+    Whatever a value holds, it is in the text as a number only, so it can never be taken for markup. Raises `FAILURES`.
+    """
+    template = marking().template_class.from_code(marking(), code, {})
+    values: list[str] = []
+    context = template.new_context({**fields, _VALUES: values}, shared=True)
+    return "".join(template.root_render_func(context)), values
 
 
 def line_of(error: BaseException, code: CodeType) -> int:

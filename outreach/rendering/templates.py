@@ -171,8 +171,7 @@ def names(folders: Sequence[Path]) -> list[Stored]:
 @lru_cache(maxsize=256)
 def compile(template: MessageTemplate) -> Body:
     """Compile a template, once for each text."""
-    where = {"name": template.name, "file": template.file}
-    body = language.prepare(template.body, **where, first_line=template.body_line)
+    body = language.prepare(template.body, name=template.name, file=template.file, first_line=template.body_line)
     parts = {key: _expression(value, template) for key, value in template.wechat.items() if key != "id"}
     return Body(
         fields=body.fields.union(*(part.fields for part in parts.values())),
@@ -193,15 +192,14 @@ def renderer(template: MessageTemplate) -> Callable[[Mapping[str, Any]], str]:
     Raises `UnknownField` here; `FieldMissing` and `RenderFailed` when a text is written.
     """
     body = compile(template)
-    for name in unknown_fields(template):
-        raise UnknownField(file=template.file, field=name, nearest=nearest(name) or " ".join(FIELDS.values()))
+    require_known(body.fields, file=template.file)
     write, one_line = body.write, template.channel == "sms"
 
     def text(fields: Mapping[str, Any]) -> str:
         try:
             written = write(fields).strip()
         except language.FAILURES as error:
-            raise _failure(error, template, body) from error
+            raise failure(error, body.code, file=template.file, first_line=template.body_line) from error
         return _joined_lines(written) if one_line and "\n" in written else written
 
     return text
@@ -218,7 +216,7 @@ def wechat_data(template: MessageTemplate, fields: Mapping[str, Any]) -> dict[st
     try:
         return {key: write(fields).strip() for key, write in body.wechat.items()}
     except language.FAILURES as error:
-        raise _failure(error, template, body) from error
+        raise failure(error, body.code, file=template.file, first_line=template.body_line) from error
 
 
 def fields_used(template: MessageTemplate) -> frozenset[str]:
@@ -228,7 +226,17 @@ def fields_used(template: MessageTemplate) -> frozenset[str]:
 
 def unknown_fields(template: MessageTemplate) -> list[str]:
     """Return the names a template reads that are no fields, as written."""
-    return sorted(name for name in fields_used(template) if name.partition(".")[0] not in FIELDS)
+    return _unknown(fields_used(template))
+
+
+def require_known(names: frozenset[str], *, file: str) -> None:
+    """Refuse a text that reads what is no field. Raises `UnknownField`."""
+    for name in _unknown(names):
+        raise UnknownField(file=file, field=name, nearest=nearest(name) or " ".join(FIELDS.values()))
+
+
+def _unknown(names: frozenset[str]) -> list[str]:
+    return sorted(name for name in names if name.partition(".")[0] not in FIELDS)
 
 
 _STEM = re.compile(r"\w[\w.-]{0,63}")
@@ -280,11 +288,12 @@ def _joined_lines(text: str) -> str:
     return "\n".join(paragraphs)
 
 
-def _failure(error: Exception, template: MessageTemplate, body: Body) -> TemplateInvalid:
-    line = template.body_line + language.line_of(error, body.code) - 1
+def failure(error: Exception, code: CodeType, *, file: str, first_line: int) -> TemplateInvalid:
+    """Say which line of the file is at fault when a text could not be written: what field has no value, or what else went wrong."""
+    line = first_line + language.line_of(error, code) - 1
     detail = " ".join(str(error).split())
     if isinstance(error, UndefinedError):
         name = re.search(r"'([^']+)'(?: is undefined)?$", detail)
         field = canonical(name[1]) if name else detail
-        return FieldMissing(file=template.file, line=line, field=FIELDS.get(field, field))
-    return RenderFailed(file=template.file, line=line, detail=detail)
+        return FieldMissing(file=file, line=line, field=FIELDS.get(field, field))
+    return RenderFailed(file=file, line=line, detail=detail)
