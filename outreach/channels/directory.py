@@ -3,15 +3,20 @@
 from outreach.channels.base import Channel, Hooks
 from outreach.channels.twilio import TwilioHooks, TwilioSms
 from outreach.errors import Misconfigured
+from outreach.reasons import Reason
 from outreach.settings import Sender, Settings, is_loopback
 
 PROVIDERS = {"twilio": TwilioSms}
 
 
+class ProviderUnknown(Reason):
+    """{provider} is not one of {known}"""
+
+
 def open_channel(settings: Settings, sender: Sender) -> Channel:
     """Open a sender's channel inside the running event loop. Raises Misconfigured."""
     if sender.provider not in PROVIDERS:
-        raise Misconfigured(key="sender.provider", why=f"{sender.provider} is not one of {', '.join(PROVIDERS)}")
+        raise Misconfigured(key="sender.provider", why=ProviderUnknown(provider=sender.provider, known=", ".join(PROVIDERS)))
     require_mode(settings)
     return PROVIDERS[sender.provider](settings, sender)
 

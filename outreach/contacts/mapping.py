@@ -22,7 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from outreach import reasons
 from outreach.errors import BadInput, NotFound
+from outreach.reasons import Reason
 
 ENTERPRISE_FIELDS = ("name", "credit_code", "town", "village", "department", "industry", "scale", "above_scale", "address")
 CONTACT_FIELDS = ("contact", "role", "phone", "wechat", "rank", "note")
@@ -39,6 +41,18 @@ _REMARK = re.compile(r"[(\[【<][^)\]】>]*[)\]】>]")
 
 class MappingBroken(BadInput):
     """The mapping {file}, line {line}, cannot be used: {why}."""
+
+
+class KeyUnknown(Reason):
+    """{key} is none of {known}"""
+
+
+class NotATable(Reason):
+    """[{key}] must be a table"""
+
+
+class NoHeadings(Reason):
+    """{key} must be a list of headings in quotation marks and [ ]"""
 
 
 class MappingMissing(NotFound):
@@ -90,8 +104,9 @@ def read(path: Path, *, fields: Sequence[str] = FIELDS) -> ColumnMapping:
         source = path.read_text("utf-8-sig")
         document = tomllib.loads(source)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        line = re.search(r"at line (\d+)", str(error))
-        raise MappingBroken(file=path, line=line[1] if line else 1, why=error) from error
+        why = reasons.of_file(error)
+        place = why.data if isinstance(why, reasons.AtPlace) else {"line": 1, "why": why}
+        raise MappingBroken(file=path, **place) from error
     _refuse_unknown(path, source, document, KEYS, "")
     for table in ("columns", "defaults", "values"):
         _refuse_unknown(path, source, _table(path, source, document, table), fields, table)
@@ -150,13 +165,13 @@ def _seen(rows: Sequence[tuple[int, list[str]]]) -> str:
 def _refuse_unknown(path: Path, source: str, table: Mapping[str, Any], known: Sequence[str], section: str) -> None:
     for key in table:
         if key not in known:
-            raise MappingBroken(file=path, line=_line(source, key, section), why=f"{key} is none of {', '.join(known[:15])}")
+            raise MappingBroken(file=path, line=_line(source, key, section), why=KeyUnknown(key=key, known=", ".join(known[:15])))
 
 
 def _table(path: Path, source: str, document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     table = document.get(key, {})
     if not isinstance(table, dict):
-        raise MappingBroken(file=path, line=_line(source, key, ""), why=f"[{key}] must be a table")
+        raise MappingBroken(file=path, line=_line(source, key, ""), why=NotATable(key=key))
     return table
 
 
@@ -167,12 +182,12 @@ def _headings(path: Path, source: str, field: str, words: Any) -> tuple[str, ...
 def _words(path: Path, source: str, key: str, words: Any) -> list[str]:
     if isinstance(words, list) and all(isinstance(word, str) for word in words):
         return words
-    raise MappingBroken(file=path, line=_line(source, key, ""), why=f'{key} must be a list of headings, such as ["企业名称"]')
+    raise MappingBroken(file=path, line=_line(source, key, ""), why=NoHeadings(key=key))
 
 
 def _translations(path: Path, source: str, field: str, table: Any) -> dict[str, str]:
     if not isinstance(table, dict):
-        raise MappingBroken(file=path, line=_line(source, field, "values"), why=f"[values.{field}] must be a table")
+        raise MappingBroken(file=path, line=_line(source, field, "values"), why=NotATable(key=f"values.{field}"))
     pairs = {heading(word): meaning for meaning, words in table.items() for word in _words(path, source, meaning, words)}
     if field == "above_scale" and (wrong := next((meaning for meaning in table if meaning not in ("yes", "no")), None)):
         raise MappingBroken(file=path, line=_line(source, wrong, "values"), why="above_scale knows only yes and no")

@@ -14,11 +14,20 @@ import holidays
 
 from outreach.clock import OFFICE_ZONE
 from outreach.errors import Misconfigured
+from outreach.reasons import Reason
 from outreach.settings import Settings
 
 _WINDOW = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
 LOOK_AHEAD = 60
 """Days within which a workday must come; the longest holiday takes eight."""
+
+
+class NoTimeLeft(Reason):
+    """with {hours} it leaves no time to send"""
+
+
+class NoWindow(Reason):
+    """{window} is no window such as 21:00-08:00"""
 
 
 def opens_at(moment: datetime, *, quiet: str, hours: str | None, days: str) -> datetime:
@@ -36,7 +45,7 @@ def opens_at(moment: datetime, *, quiet: str, hours: str | None, days: str) -> d
             opens, closes = _at(day, begin), _at(day, end)
             if local < closes:
                 return moment if opens <= local else opens.astimezone(moment.tzinfo)
-    raise Misconfigured(key="quiet_hours", why=f"with {hours} it leaves no time to send")
+    raise Misconfigured(key="quiet_hours", why=NoTimeLeft(hours=hours))
 
 
 def campaign_opens_at(settings: Settings, pace: Mapping[str, Any], now: datetime) -> datetime:
@@ -70,7 +79,7 @@ def _inside(minute: int, window: str | None, key: str, *, default: bool) -> bool
         return default
     match = _WINDOW.fullmatch(window)
     if match is None:
-        raise Misconfigured(key=key, why=f"{window} is no window such as 21:00-08:00")
+        raise Misconfigured(key=key, why=NoWindow(window=window))
     begin, end = int(match[1]) * 60 + int(match[2]), int(match[3]) * 60 + int(match[4])
     return begin <= minute < end if begin <= end else minute >= begin or minute < end
 
