@@ -68,8 +68,8 @@ def operator(desk: Desk, now: Any) -> tuple[str, ...]:
     """The options with which an operator signs in."""
     database = Database(desk.url)
     with database.write() as session:
-        for account, role in (("boss", "administrator"), ("li", "operator")):
-            accounts.add(session, account=account, role=role, password=GOOD, now=now)
+        for account, role, town in (("boss", "administrator", ""), ("li", "operator", ""), ("qiao", "operator", "桥头镇")):
+            accounts.add(session, account=account, role=role, town=town, password=GOOD, now=now)
     database.close()
     return "--as", "li", "--password-file", desk.file(GOOD, "li.txt")
 
@@ -218,6 +218,24 @@ def test_phones_in_full_take_a_sign_in_and_are_written_down(desk: Desk, operator
         assert desk.run("contacts", *arguments, "--unmask", *operator) == 0
         assert "13800138001" in desk.out
     assert desk.acts()[:3] == [("contacts.export", ""), ("contacts.show", "1"), ("contacts.list", "")]
+
+
+@pytest.mark.parametrize("unmask", [(), ("--unmask",)])
+def test_who_signs_in_for_a_town_sees_that_town_only(desk: Desk, operator: tuple[str, ...], unmask: tuple[str, ...]) -> None:
+    desk.run("contacts", "import", desk.file())
+    signed = ("--as", "qiao", *operator[2:], *unmask)
+    for arguments, code in (("list",), 0), (("export",), 0), (("show", "2"), 0), (("show", "1"), 1):
+        assert desk.run("contacts", *arguments, *signed) == code
+        assert ("乙厂" in desk.out, "甲厂" in desk.out) == (code == 0, False)
+    assert desk.err.endswith("error: Account qiao belongs to 桥头镇 and sees 桥头镇 only.\n")
+    assert desk.run("contacts", "list", "--where", "镇街 = 逍林镇", *signed, "--format", "json") == 0
+    assert (desk.answer()["rows"], desk.answer()["total"]) == ([], 0)
+    assert desk.run("audience", "preview", "全部", *signed, "--format", "json") == 0
+    assert [row["name"] for row in desk.answer()["rows"]] == ["乙厂", "=丙厂"]
+    assert "Only 桥头镇" in desk.err
+    assert desk.run("contacts", "list", *operator, "--format", "json") == 0
+    assert (desk.answer()["total"], desk.err) == (3, "")
+    assert desk.run("contacts", "list", "--as", "qiao") == 1
 
 
 def test_one_contact_is_shown_for_people_and_as_data(desk: Desk) -> None:

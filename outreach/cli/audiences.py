@@ -7,7 +7,7 @@ from outreach import tokens
 from outreach.audiences import conditions, segments, selection
 from outreach.audiences.tree import Tree
 from outreach.cli.base import Office, group, option, pass_office
-from outreach.cli.output import answer, note, show
+from outreach.cli.output import answer, limited, note, show
 from outreach.contacts import directory
 from outreach.i18n import gettext as _
 from outreach.reports import words
@@ -50,9 +50,10 @@ def preview(office: Office, expression: tuple[str, ...], limit: int, after: str 
         office.sign_in("operator")
         with office.database.write() as session:
             office.record(session, "audience.preview", " ".join(expression), unmask=True)
+    town = limited(office)
     with office.database.read() as session:
         tree = _read(session, expression)
-        page = directory.listing(session, where=conditions.condition(tree), limit=limit, after=after)
+        page = directory.listing(session, where=conditions.condition(tree), town=town, limit=limit, after=after)
     columns = [
         Column("enterprise_id", _("Enterprise no.")),
         Column("name", _("Enterprise")),

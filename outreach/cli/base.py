@@ -14,7 +14,7 @@ import click
 from outreach import clock, i18n, settings
 from outreach.database import schema
 from outreach.database.engine import Database
-from outreach.errors import NotSignedIn
+from outreach.errors import NotSignedIn, Refused
 from outreach.i18n import gettext as _
 from outreach.settings import Settings
 from outreach.staff import accounts, audit, roles
@@ -22,6 +22,12 @@ from outreach.staff.accounts import Account
 
 FORMATS = ("table", "json", "csv", "xlsx")
 COMMON = "outreach.common"
+
+
+class OtherTown(Refused):
+    """Account {account} belongs to {own} and sees {own} only."""
+
+    status = 403
 
 
 class Office:
@@ -75,6 +81,17 @@ class Office:
                 self._account = accounts.sign_in(session, account=name, password=password)
         roles.require(self._account, role)
         return self._account
+
+    def own_town(self) -> str:
+        """Return the town to which whoever signs in is limited; nothing where nobody does, or the account is of the whole office."""
+        if self._account is None and not self.options.get("as") and not all(settings.staff_from_environment()):
+            return ""
+        return self.sign_in("viewer").town
+
+    def require_town(self, town: str) -> None:
+        """Raise OtherTown where whoever signs in belongs to another town; `town` is empty for what is about all of them."""
+        if (own := self.own_town()) not in ("", town):
+            raise OtherTown(account=self.actor, own=own)
 
     def record(self, session: Any, act: str, subject: str = "", **detail: Any) -> None:
         """Write an act of this command into the audit log, in the same transaction."""

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from outreach import tokens
 from outreach.audiences import conditions, segments
 from outreach.cli.base import Office, group, option, pass_office
-from outreach.cli.output import answer, cell, command, hint, require_document, show
+from outreach.cli.output import answer, cell, command, hint, limited, require_document, show
 from outreach.contacts import directory
 from outreach.contacts.directory import Suppression
 from outreach.contacts.importing import ImportResult, Progress, import_file
@@ -161,8 +161,8 @@ unmask_option = option("--unmask", is_flag=True, help="Show phones in full; need
 @pass_office
 def list_(office: Office, where: str | None, limit: int, after: str | None, unmask: bool) -> None:
     """List enterprises with their contacts."""
-    with _reading(office, unmask, "contacts.list", where) as session:
-        page = directory.listing(session, where=_condition(session, where), limit=limit, after=after)
+    with _reading(office, unmask, "contacts.list", where) as (session, town):
+        page = directory.listing(session, where=_condition(session, where), town=town, limit=limit, after=after)
     labels = _labels()
     keys = LISTED if office.format == "table" else directory.COLUMNS
     columns = [Column(key, labels.get(key, key)) for key in keys]
@@ -177,8 +177,9 @@ def list_(office: Office, where: str | None, limit: int, after: str | None, unma
 @pass_office
 def show_(office: Office, contact: int, unmask: bool) -> None:
     """Show one contact, the enterprise, and who else is there."""
-    with _reading(office, unmask, "contacts.show", str(contact)) as session:
+    with _reading(office, unmask, "contacts.show", str(contact)) as (session, _town):
         found = directory.show(session, contact)
+    office.require_town(found["town"])
     people = [_row(person, unmask) for person in found.pop("contacts")]
     chosen = _row(found, unmask)
     lines = [_("{label}: {value}").format(label=label, value=cell(chosen[key])) for key, label in _labels().items() if chosen[key] not in (None, "")]
@@ -202,8 +203,8 @@ def export(office: Office, where: str | None, out: Path | None, unmask: bool) ->
         raise UsageError(what=_("A workbook cannot be shown on a terminal: add > FILE.xlsx or --out FILE"))
     table = Table("contacts", [Column(key, heading) for key, heading in EXPORTED.items()], [])
     write = workbook.write_xlsx if kind == "xlsx" else workbook.write_csv
-    with _reading(office, unmask, "contacts.export", where) as session, _output(out) as stream:
-        rows = directory.everything(session, where=_condition(session, where))
+    with _reading(office, unmask, "contacts.export", where) as (session, town), _output(out) as stream:
+        rows = directory.everything(session, where=_condition(session, where), town=town)
         write(table, stream, rows=(_exported(_row(row, unmask)) for row in rows))
     if out is not None:
         hint(_("open {path}").format(path=out))
@@ -278,14 +279,18 @@ def _answer_suppression(office: Office, done: Suppression, line: str, *, opted_o
 
 
 @contextmanager
-def _reading(office: Office, unmask: bool, act: str, subject: str | None) -> Iterator[Session]:
-    """Open a transaction to read in; phones in full need a sign-in, and the act is written down before anything is shown."""
+def _reading(office: Office, unmask: bool, act: str, subject: str | None) -> Iterator[tuple[Session, str]]:
+    """Open a transaction to read in, and name the town of whoever signs in.
+
+    Phones in full need a sign-in, and the act is written down before anything is shown.
+    """
     if unmask:
         office.sign_in("operator")
         with office.database.write() as session:
             office.record(session, act, subject or "", unmask=True)
+    town = limited(office)
     with office.database.read() as session:
-        yield session
+        yield session, town
 
 
 def _condition(session: Session, expression: str | None) -> ColumnElement[bool] | None:

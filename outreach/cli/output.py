@@ -56,6 +56,13 @@ def note(line: str) -> None:
     click.echo(line, err=True)
 
 
+def limited(office: Office) -> str:
+    """Return the town to which whoever signs in is limited, and say that this is not all there is; nothing without a limit."""
+    if town := office.own_town():
+        note(_("Only {town}, the town of account {account}.").format(town=town, account=office.actor))
+    return town
+
+
 def show(office: Office, table: Table, *, title: str = "", next_step: str = "") -> None:
     """Answer with a table, in the format that was asked for."""
     if office.format == "json":

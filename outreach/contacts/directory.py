@@ -78,20 +78,20 @@ class Suppression:
     changed: bool
 
 
-def listing(session: Session, *, where: ColumnElement[bool] | None = None, limit: int = 50, after: str | None = None) -> Page:
-    """Return a page of the directory. `where` is a condition on enterprise and contact, such as an audience gives."""
-    query = _narrowed(_rows(), where).order_by(E.id, func.coalesce(C.id, 0)).limit(limit + 1)
+def listing(session: Session, *, where: ColumnElement[bool] | None = None, town: str = "", limit: int = 50, after: str | None = None) -> Page:
+    """Return a page of the directory, of one town if it is given. `where` is a condition on enterprise and contact, such as an audience gives."""
+    query = _narrowed(_rows(), where, town).order_by(E.id, func.coalesce(C.id, 0)).limit(limit + 1)
     if after is not None:
         query = query.where(tuple_(E.id, func.coalesce(C.id, 0)) > tuple_(*_cursor(after)))
     rows = [dict(row) for row in session.execute(query).mappings()]
-    total = session.scalar(_narrowed(select(func.count()).select_from(_judged()), where)) or 0
+    total = session.scalar(_narrowed(select(func.count()).select_from(_judged()), where, town)) or 0
     last = rows[limit - 1] if len(rows) > limit else None
     return Page(rows[:limit], total, f"{last['enterprise_id']}-{last['id'] or 0}" if last else None)
 
 
-def everything(session: Session, *, where: ColumnElement[bool] | None = None) -> Iterator[Mapping[str, Any]]:
-    """Yield all rows of the directory, contacts of an enterprise in their rank; memory stays flat."""
-    query = _narrowed(_rows(), where).order_by(E.id, C.rank, C.id)
+def everything(session: Session, *, where: ColumnElement[bool] | None = None, town: str = "") -> Iterator[Mapping[str, Any]]:
+    """Yield all rows of the directory, or of one town, contacts of an enterprise in their rank; memory stays flat."""
+    query = _narrowed(_rows(), where, town).order_by(E.id, C.rank, C.id)
     for row in session.execute(query.execution_options(yield_per=1000)).mappings():
         yield dict(row)
 
@@ -159,7 +159,8 @@ def _rows() -> Select[Any]:
     return select(*COLUMNS.values()).select_from(_judged().outerjoin(Address.__table__, texted))
 
 
-def _narrowed(query: Select[Any], where: ColumnElement[bool] | None) -> Select[Any]:
+def _narrowed(query: Select[Any], where: ColumnElement[bool] | None, town: str) -> Select[Any]:
+    query = query.where(E.town == town) if town else query
     return query if where is None else query.where(where)
 
 
