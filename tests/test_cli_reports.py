@@ -190,7 +190,7 @@ def test_days_are_the_offices_and_the_last_one_is_in(run: Run) -> None:
 
 def test_whole_phones_need_an_operator_and_are_written_into_the_audit_log(run: Run, office_url: str) -> None:
     words = ("report", "deliveries", "--campaign", "second", "--rows", "--unmask")
-    for account, code in (([], 1), (["--as", "bob"], 1), (["--as", "carol"], 1), (["--as", "alice"], 0)):
+    for account, code in (([], 1), (["--as", "bob"], 1), (["--as", "carol", "--town", "桥头镇"], 1), (["--as", "alice"], 0)):
         asked = run(*words, *account, "--format", "csv")
         assert asked.code == code
         if code:
@@ -203,6 +203,19 @@ def test_whole_phones_need_an_operator_and_are_written_into_the_audit_log(run: R
     assert [(row["actor"], row["act"], row["subject"]) for row in found] == [("alice", "report.unmask", "second"), ("carol", "report.unmask", "second")]
     assert "逍林镇" in str(found[1]["detail"])
     assert "1380" not in str([dict(row) for row in found])
+
+
+def test_who_signs_in_for_a_town_sees_the_figures_of_that_town_only(run: Run) -> None:
+    own = run("report", "deliveries", "--as", "carol", "--format", "json")
+    assert own.document == run("report", "deliveries", "--town", "逍林镇", "--format", "json").document
+    assert own.document != run("report", "deliveries", "--as", "alice", "--format", "json").document
+    assert "Only 逍林镇, the town of account carol." in own.err
+    rows = run("report", "deliveries", "--as", "carol", "--rows", "--format", "json").document["rows"]
+    assert {row["town"] for row in rows} == {"逍林镇"}
+    for other in (("deliveries", "--town", "桥头镇"), ("statement", "--campaign", "second", "--rows")):
+        refused = run("report", *other, "--as", "carol")
+        assert (refused.code, refused.out) == (1, b"")
+        assert refused.err.endswith("Account carol belongs to 逍林镇 and sees 逍林镇 only.\n")
 
 
 def test_figures_of_a_rehearsal_say_so_and_are_apart(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
