@@ -112,6 +112,15 @@ def body(entry: Entry, salt: str | None) -> str:
     )
 
 
+def told(text: str) -> Mapping[str, Any]:
+    """Read a body again; of one that cannot be read, nothing is told."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def commitment(salt: str, personal: Mapping[str, Any]) -> str:
     """Bind to personal data without telling anything of it: SHA-256 over a secret salt (hex, 128 bits) and the canonical JSON."""
     return hashlib.sha256(bytes.fromhex(salt) + canonical(personal).encode()).hexdigest()
@@ -179,3 +188,11 @@ def proved_root(found: str, position: int, size: int, path: Sequence[str]) -> st
 def _split(size: int) -> int:
     """Return the greatest power of two that is smaller than `size`."""
     return 1 << ((size - 1).bit_length() - 1)
+
+
+VERSIONED = ("pledge", "fields", "title", "source", "letter", "privacy", "renews", "one_time_code")
+
+
+def version_digest(version: Mapping[str, Any]) -> str:
+    """Return the digest that names a version of a pledge, over its texts and rules as they are kept."""
+    return digest({name: version[name] for name in VERSIONED})

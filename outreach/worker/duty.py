@@ -13,12 +13,17 @@ from outreach.campaigns import ladder, progress
 from outreach.database.engine import Database
 from outreach.outbox import receipts, senders, sending, settle
 from outreach.outbox.sending import Outbox
+from outreach.pledges import sealing
 from outreach.settings import Settings
 from outreach.worker import alive
 
 TICK = timedelta(seconds=1)
 ROUND = timedelta(seconds=3)
 """How long one sending goes on before it makes room for a tick: a worker of one process must do both."""
+BLOCKS = timedelta(minutes=1)
+"""How often blocks of evidence are closed."""
+BLOCKS_AT_ONCE = 25
+"""How many blocks a tick closes at most: what a whole drive left behind must not hold up the sending."""
 
 
 class Duty:
@@ -26,7 +31,7 @@ class Duty:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._started_at = self._next_look = clock.now()
+        self._started_at = self._next_look = self._next_block = clock.now()
 
     @cached_property
     def database(self) -> Database:
@@ -51,7 +56,7 @@ class Duty:
         return self._run(sending.drain(self.outbox, goes_on=lambda: clock.now() < until))
 
     def tick(self) -> None:
-        """Look after what waits: leases that ran out, unknown outcomes, late receipts, canaries, due steps, finished campaigns."""
+        """Look after what waits: leases that ran out, unknown outcomes, late receipts, canaries, due steps, finished campaigns, evidence."""
         now = clock.now()
         with self.database.write() as session:
             alive.show(session, started_at=self._started_at, now=now)
@@ -61,6 +66,9 @@ class Duty:
         self._run(sending.settle_unknown(self.outbox, now=clock.now))
         if clock.now() >= self._next_look:
             self._look_after_campaigns()
+        if clock.now() >= self._next_block:
+            self._next_block = clock.now() + BLOCKS
+            self._close_blocks()
 
     def _look_after_campaigns(self) -> None:
         """Judge canaries, advance ladders and finish campaigns; where that takes long, look the less often: a tenth of the time at most."""
@@ -71,8 +79,16 @@ class Duty:
         ended = clock.now()
         self._next_look = ended + 9 * (ended - begun)
 
+    def _close_blocks(self) -> None:
+        """Close blocks of evidence, each in a transaction of its own, so that signers wait for none."""
+        for _ in range(BLOCKS_AT_ONCE):
+            with self.database.write() as session:
+                if sealing.close_block(session, now=clock.now()) is None:
+                    return
+
     def close(self) -> None:
-        """Strike this process off the list of workers, and let go of the loop and the connections."""
+        """Close the evidence, strike this process off the list of workers, and let go of the loop and the connections."""
+        self._close_blocks()
         with self.database.write() as session:
             alive.leave(session)
         self._runner.close()
