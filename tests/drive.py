@@ -18,11 +18,15 @@ from outreach.campaigns import approving, definition, directory, launching, plan
 from outreach.campaigns.definition import Definition
 from outreach.channels.base import Accepted, Message, Outcome, Receipt, Reply
 from outreach.database.engine import Database
-from outreach.database.tables import Address, Base, Contact, Delivery, Enterprise, Sender
+from outreach.database.tables import Address, Base, Contact, Delivery, Enterprise, Recipient, Sender
+from outreach.links import personal, resolving
+from outreach.links.resolving import Visitor
 from outreach.outbox import receipts, senders, settle, texts
 from outreach.outbox.claim import Claimed, Rules, Slice, claim
 from outreach.outbox.record import Patience, record
 from outreach.outbox.settle import Answer, Grace, Question
+from outreach.pledges import signing
+from outreach.pledges.signing import Signed, SignRequest
 from outreach.rendering import templates
 from outreach.settings import Settings
 
@@ -34,6 +38,7 @@ OVER = timedelta(seconds=31)
 SHORT = "sms/pledge-invitation-short"
 LONG = "sms/pledge-invitation"
 REMINDER = "sms/pledge-reminder"
+PLEDGE = "no-arrears-2026"
 
 
 def always(_pace: Mapping[str, Any], now: datetime) -> datetime:
@@ -99,6 +104,56 @@ class Office:
             approving.approve(session, name, code=code, account="bob", settings=self.settings, now=clock.now())
         with self.database.write() as session:
             return launching.launch(session, name, settings=self.settings, first=first, now=clock.now()).id
+
+    # the pledge
+
+    def asking(self, name: str = "drive", **keys: Any) -> int:
+        """Launch a campaign whose goal is this year's pledge, and return its id."""
+        return self.launch(name, goal={"pledge": PLEDGE}, **keys)
+
+    def recipients(self, campaign: int | None = None) -> list[Row[Any]]:
+        """Return the included recipients (of a campaign), in order."""
+        included = select(Recipient.__table__).where(Recipient.exclusion.is_(None)).order_by(Recipient.id)
+        with self.database.read() as session:
+            return list(session.execute(included.where(Recipient.campaign_id == campaign) if campaign else included))
+
+    def link(self, recipient: int, *, way: str = "link", generation: int = 1) -> str:
+        """Return the token of a recipient's personal link."""
+        return personal.make(self.settings.office_key, recipient, generation, way)
+
+    def visitor(self, recipient: int, *, way: str = "link", now: datetime | None = None) -> Visitor:
+        """Return who comes through a recipient's link."""
+        with self.database.read() as session:
+            return resolving.resolve(session, self.link(recipient, way=way), settings=self.settings, now=now or clock.now())
+
+    def sign(self, *requests: SignRequest) -> list[list[Signed]]:
+        """Sign in one group."""
+        with self.database.write() as session:
+            return signing.sign(session, requests)
+
+    def signing(self, recipient: int, *enterprises: int, **keys: Any) -> SignRequest:
+        """Return what the page makes of a recipient's form; for all the enterprises he speaks for, unless some are given."""
+        visitor = self.visitor(recipient)
+        values: dict[str, Any] = {
+            "enterprise_ids": enterprises or tuple(item.id for item in visitor.enterprises),
+            "version_id": visitor.version.id,
+            "way": "link",
+            "method": "typed",
+            "signer": "王建国",
+            "capacity": "legal_representative",
+            "at": clock.now(),
+            "recipient_id": recipient,
+            "campaign_id": visitor.campaign_id,
+            "contact_id": visitor.contact_id,
+            "ip": "192.0.2.7",
+            "user_agent": "MicroMessenger/8.0",
+        }
+        return SignRequest(**(values | keys))
+
+    def rows(self, table: Any) -> list[Row[Any]]:
+        """Return all rows of a table, in order."""
+        with self.database.read() as session:
+            return list(session.execute(select(table.__table__).order_by(table.id)))
 
     def _definition(self, name: str, town: str, steps: Sequence[Mapping[str, Any]], keys: Mapping[str, Any]) -> Definition:
         values = {"name": name, "title": "年度无欠薪宣传", "audience": f"镇街 = {town}", "step": list(steps), **keys}
@@ -248,8 +303,13 @@ class Databases:
         with database.write() as session:
             if database.is_postgresql:
                 session.execute(text(f"truncate {', '.join(tables)} restart identity"))
+            guards = [] if database.is_postgresql else session.execute(text("select name, sql from sqlite_master where type = 'trigger'")).all()
+            for guard in guards:  # evidence lets nothing be taken away, not even by a test
+                session.execute(text(f"drop trigger {guard.name}"))
             for table in [] if database.is_postgresql else tables:
                 session.execute(text(f"delete from {table}"))
+            for guard in guards:
+                session.execute(text(guard.sql))
         return database
 
     def close(self) -> None:

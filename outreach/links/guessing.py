@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import case, or_, update
+from sqlalchemy import case, literal, or_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from outreach import tokens
 from outreach.database.pledge_tables import Attempts
+from outreach.database.types import Moment
 from outreach.errors import Refused
 
 HOUR = timedelta(hours=1)
@@ -38,8 +39,8 @@ def for_code(key: str, code: str, address: str) -> list[Bound]:
     With 38,000 codes among 24 million and four digits, 2,000 tries an hour find one enterprise in four months.
     """
     return [
-        Bound(f"code:{_hidden(key, code)}", 5, HOUR),
         Bound(f"address:{_hidden(key, address)}", 20, HOUR),
+        Bound(f"code:{_hidden(key, code)}", 5, HOUR),
         Bound("office:code", 2000, HOUR),
     ]
 
@@ -54,10 +55,14 @@ def for_one_time_code(key: str, phone: str, address: str) -> list[Bound]:
 
 
 def spend(session: Session, bounds: Sequence[Bound], *, now: datetime) -> None:
-    """Count one try against each bound. Raises TooManyTries when one was used up; a try beyond it lengthens nobody's wait."""
-    used_up = [bound for bound in bounds if _count(session, bound, now=now) > bound.most]
-    if used_up:
-        raise TooManyTries()
+    """Count one try against each bound in turn.
+
+    Raises TooManyTries at the first that is used up, and spares those behind it: whoever guesses
+    beyond his own bound locks nobody else's code.
+    """
+    for bound in bounds:
+        if _count(session, bound, now=now) > bound.most:
+            raise TooManyTries()
 
 
 def give_back(session: Session, bounds: Sequence[Bound]) -> None:
@@ -75,7 +80,7 @@ def _count(session: Session, bound: Bound, *, now: datetime) -> int:
         .values(key=bound.key, began_at=now, used=1)
         .on_conflict_do_update(
             index_elements=[Attempts.key],
-            set_={"used": case((over, 1), else_=Attempts.used + 1), "began_at": case((over, now), else_=Attempts.began_at)},
+            set_={"used": case((over, 1), else_=Attempts.used + 1), "began_at": case((over, literal(now, Moment())), else_=Attempts.began_at)},
         )
         .returning(Attempts.used)
     )
