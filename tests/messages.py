@@ -1,9 +1,9 @@
 """Find every message id in the source, and keep the Chinese catalogue in step: `make messages`; `--check` only looks.
 
-A message id is a literal in `_()`, the docstring of an error class and the words it is raised with (`what="…"`), and, on the command
-line, the docstring of a command and the help of an option; what click and the system say by themselves is among them. Translations are
-kept, and those of messages that nobody says any more go. `incomplete` says what a complete catalogue may not be: a message without
-Chinese, or with other {fields} than its English.
+A message id is a literal in `_()`, in the source or in a web page, the docstring of an error class and the words it is raised with
+(`what="…"`), and, on the command line, the docstring of a command and the help of an option; what click and the system say by
+themselves is among them. Translations are kept, and those of messages that nobody says any more go. `incomplete` says what a
+complete catalogue may not be: a message without Chinese, or with other {fields} than its English.
 """
 
 import ast
@@ -22,6 +22,8 @@ import click
 from babel.messages.catalog import Catalog
 from babel.messages.mofile import read_mo, write_mo
 from babel.messages.pofile import read_po, write_po
+from jinja2 import Environment
+from jinja2.ext import extract_from_ast
 
 from outreach.i18n import WORDS
 
@@ -79,9 +81,19 @@ def of_others() -> dict[Id, list[str]]:
     return found
 
 
+def of_pages(root: Path = ROOT / "templates" / "web") -> dict[Id, list[str]]:
+    """Return the message ids of the web pages, which call `_()` as the source does."""
+    found: dict[Id, list[str]] = defaultdict(list)
+    for path in sorted(root.glob("*.html")):
+        for _line, _function, text in extract_from_ast(Environment().parse(path.read_text("utf-8")), ["_"]):
+            if isinstance(text, str) and (place := f"templates/web/{path.name}") not in found[text]:
+                found[text].append(place)
+    return dict(found)
+
+
 def spoken() -> dict[Id, list[str]]:
     """Return every message id that somebody may read."""
-    return {**of_others(), **wanted()}
+    return {**of_others(), **of_pages(), **wanted()}
 
 
 def unwritten(root: Path = ROOT / "outreach") -> list[str]:

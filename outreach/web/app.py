@@ -20,7 +20,8 @@ from outreach import i18n, tokens
 from outreach.database.engine import Database
 from outreach.errors import OutreachError, Unavailable
 from outreach.settings import Settings
-from outreach.web import hooks
+from outreach.web import deeds, hooks
+from outreach.web.public import PublicDoor
 
 log = logging.getLogger("outreach.web")
 
@@ -28,11 +29,14 @@ log = logging.getLogger("outreach.web")
 def create(settings: Settings, database: Database) -> Starlette:
     """Make the application of an office."""
     commits = hooks.committer(database)
+    acts = deeds.committer(settings, database)
+    pages = PublicDoor(settings, database, acts)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         yield
         await commits.drained()
+        await acts.drained()
         database.close()
 
     def health(_request: Request) -> Response:
@@ -47,7 +51,7 @@ def create(settings: Settings, database: Database) -> Starlette:
         return JSONResponse(document, status_code=200 if ok else 503)
 
     return Starlette(
-        routes=[Route("/healthz", health, methods=["GET"]), *hooks.routes(settings, commits)],
+        routes=[Route("/healthz", health, methods=["GET"]), *hooks.routes(settings, commits), *pages.routes()],
         middleware=[Middleware(NothingPersonal)],
         exception_handlers={OutreachError: _refuse, HTTPException: _http},
         lifespan=lifespan,
