@@ -12,9 +12,10 @@ from outreach import clock
 from outreach.campaigns import ladder, progress
 from outreach.channels.base import Accepted, Receipt, Status, Uncertain
 from outreach.database.engine import Database
-from outreach.database.tables import Contact, Delivery, Enterprise
+from outreach.database.tables import Contact, Delivery
 from outreach.outbox import settle
 from outreach.outbox.claim import Claimed
+from outreach.pledges import signing
 
 from drive import OVER, REMINDER, SHORT, Databases, Office, office, phone  # isort: skip
 
@@ -201,9 +202,10 @@ def test_a_campaign_whose_next_step_is_to_come_is_not_finished(desk: Office) -> 
 
 
 def test_who_opened_the_letter_is_not_reminded_to(desk: Office) -> None:
-    opened, _other = launch(desk, 2, [step(SHORT), step(when="unopened")])
+    launch(desk, 2, [step(SHORT), step(when="unopened")])
     send(desk, "delivered", "delivered")
-    desk.write(update(Enterprise).where(Enterprise.id == opened).values(opened_at=clock.now()))
+    with desk.database.write() as session:
+        signing.opened(session, [1], now=clock.now())
     tick(desk)
     assert [row[0] for row in written(desk) if row[1] == 2] == [2]
 

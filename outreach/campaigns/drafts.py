@@ -62,19 +62,19 @@ class Draft:
 def require_in_time(definition: Definition) -> None:
     """Raise StartTooLate where the first message would go out when it is too late to sign."""
     start, deadline = definition.start, definition.deadline
-    if start is not None and deadline is not None and start >= _end(deadline):
+    if start is not None and deadline is not None and start >= end(deadline):
         raise StartTooLate(start=files.chinese_date(start, year=True), deadline=files.chinese_date(deadline, year=True))
 
 
 def late(definition: Definition, *, now: datetime) -> list[str]:
     """Return a warning where the deadline, which the texts may name, is past."""
     deadline = definition.deadline
-    if deadline is None or now < _end(deadline):
+    if deadline is None or now < end(deadline):
         return []
     return [_("the deadline {deadline} is past").format(deadline=files.chinese_date(deadline, year=True))]
 
 
-def _end(deadline: datetime) -> datetime:
+def end(deadline: datetime) -> datetime:
     """Return the moment when a deadline is over; one that is a day lasts until its end."""
     is_a_day = deadline.astimezone(OFFICE_ZONE).time() == time()
     return deadline + timedelta(days=1) if is_a_day else deadline

@@ -1,6 +1,7 @@
 """The figures of a plan: enterprises, principals and messages as three counts, exclusions, segments, cost, and samples to look at."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -8,6 +9,7 @@ from sqlalchemy import Text, cast, func, select
 from sqlalchemy.orm import Session
 
 from outreach import clock, tokens
+from outreach.campaigns import recurrence
 from outreach.campaigns.drafts import Draft
 from outreach.database.tables import Campaign, Recipient, RecipientEnterprise
 from outreach.errors import Refused
@@ -51,17 +53,22 @@ def summary(session: Session, campaign: Campaign, draft: Draft, samples: Sequenc
         "enterprises": {"selected": selected, "excluded": sum(excluded.values()), "merged": selected - recipients - sum(excluded.values())},
         "recipients": recipients,
         "excluded": dict(sorted(excluded.items())),
-        "steps": [_step_summary(draft, number, recipients, first_segments, samples) for number in range(len(draft.templates))],
+        "start": clock.wire(draft.definition.start),
+        "steps": [_step_summary(draft, number, recipients, first_segments, samples, now=campaign.planned_at) for number in range(len(draft.templates))],
         "warnings": _warnings(draft, samples),
     }
 
 
-def _step_summary(draft: Draft, number: int, recipients: int, first_segments: int, samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return one step's figures: exact for the first, upper bounds for the later ones."""
+def _step_summary(draft: Draft, number: int, recipients: int, first_segments: int, samples: Sequence[Mapping[str, Any]], *, now: datetime) -> dict[str, Any]:
+    """Return one step's figures: exact for the first, upper bounds for the later ones.
+
+    `messages` are those of one occurrence; `segments` and `cost` are of all the `occurrences` that there can be.
+    """
     step = draft.definition.steps[number]
     write = texts.signed(draft.templates[number], draft.signature(number))
     bodies = list(dict.fromkeys(write(sample) for sample in samples))
-    total = first_segments if number == 0 else recipients * max(segments.segments(body) for body in bodies)
+    occurrences = recurrence.most(draft.definition, number + 1, now=now)
+    total = occurrences * (first_segments if number == 0 else recipients * max(segments.segments(body) for body in bodies))
     price = max((sender.price for sender in draft.pool(step)), default=Decimal(0))
     return {
         "step": number + 1,
@@ -69,6 +76,9 @@ def _step_summary(draft: Draft, number: int, recipients: int, first_segments: in
         "template": str(step.template),
         "when": step.when,
         "after": f"{int(step.after.total_seconds())}s",
+        "every": f"{int(step.every.total_seconds())}s" if step.every else None,
+        "until": clock.wire(recurrence.until(draft.definition, step)),
+        "occurrences": occurrences,
         "messages": recipients,
         "skipped": {},
         "segments": total,

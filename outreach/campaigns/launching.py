@@ -1,12 +1,12 @@
 """Launch an approved plan: queue its first step, canary first; pause, resume and cancel."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, case, func, insert, literal, null, select, update
 from sqlalchemy.orm import Session
 
-from outreach.campaigns import approving, directory
+from outreach.campaigns import approving, conditions, directory
 from outreach.database import bulk, tables
 from outreach.database.tables import Address, Campaign, CampaignStep, Delivery, Recipient, RecipientContact
 from outreach.database.types import Moment
@@ -49,11 +49,10 @@ def launch(session: Session, name: str, *, settings: Settings, first: int | None
 
 
 def _begin(session: Session, campaign: Campaign, *, first: int | None, now: datetime) -> None:
-    starts = campaign.definition.get("start")
-    queue_first_step(session, campaign, due_at=max(now, datetime.fromisoformat(starts)) if starts else now)
+    campaign.launched_at = now
+    queue_first_step(session, campaign)
     recipients = int(campaign.summary["recipients"])
     canary = min(max(round(recipients * CANARY_SHARE), SMALLEST_CANARY), LARGEST_CANARY)
-    campaign.launched_at = now
     campaign.state, campaign.reason = "canary", None
     campaign.claim_limit = canary
     if first is not None:
@@ -77,26 +76,46 @@ def _go_on(session: Session, campaign: Campaign) -> None:
     senders.resume(session, [key for key in session.scalars(of_campaign) if key is not None])
 
 
-def queue_first_step(session: Session, campaign: Campaign, *, due_at: datetime) -> None:
-    """Write one delivery for each included recipient, in one statement; town by town where the pace says so."""
+def begins(campaign: Campaign) -> datetime:
+    """Return when a launched campaign begins: at its launch, or at its start if that is later."""
+    assert campaign.launched_at is not None
+    starts = campaign.definition.get("start")
+    return max(campaign.launched_at, datetime.fromisoformat(starts)) if starts else campaign.launched_at
+
+
+def queue_first_step(session: Session, campaign: Campaign) -> None:
+    """Write one delivery for each included recipient, in one statement; town by town where the pace says so.
+
+    Who has signed before a first step that asks `unsigned` counts as included, and is skipped.
+    """
     by_town = (campaign.definition.get("pace") or {}).get("waves") == "town"
     step = session.execute(select(CampaignStep).where(CampaignStep.campaign_id == campaign.id, CampaignStep.number == 1)).scalar_one()
-    statement = delivery_rows(campaign, step, occurrence=1, due_at=due_at).where(RecipientContact.rank == 0)
+    due_at = begins(campaign) + timedelta(seconds=step.after_seconds)
+    wanted = conditions.open_for(campaign, step, conditions.goal(session, campaign)) if step.condition == "unsigned" else None
+    statement = delivery_rows(campaign, step, occurrence=1, due_at=due_at, wanted=wanted).where(RecipientContact.rank == 0)
     statement = statement.order_by(*([Recipient.town] if by_town else []), Recipient.id)
     write_deliveries(session, statement)
     bulk.take_stock(session, Delivery)
 
 
-def delivery_rows(campaign: Campaign, step: CampaignStep, *, occurrence: int, due_at: datetime) -> Select[Any]:
-    """Return the rows of one step's deliveries, by recipient and contact; one without an address or sender is skipped (no address)."""
+def delivery_rows(
+    campaign: Campaign, step: CampaignStep, *, occurrence: ColumnElement[int] | int, due_at: datetime, wanted: ColumnElement[bool] | None = None
+) -> Select[Any]:
+    """Return the rows of one step's deliveries, by recipient and contact.
+
+    One without an address or sender is skipped (no address), and one for whom `wanted` does not hold (goal reached).
+    """
     reachable = and_(Address.id.is_not(None), tables.Sender.id.is_not(None))
     moment = literal(due_at, Moment())
+    refusals: list[tuple[ColumnElement[bool], Any]] = [] if wanted is None else [(~wanted, literal("goal_reached"))]
+    reason = case(*refusals, (~reachable, literal("no_address")), else_=null())
+    writable = reachable if wanted is None else and_(wanted, reachable)
     named = func.coalesce(literal(step.sender), RecipientContact.sender)
     columns: list[Any] = [
         literal(campaign.id).label("campaign_id"),
         Recipient.id.label("recipient_id"),
         literal(step.number).label("step"),
-        literal(occurrence).label("occurrence"),
+        (literal(occurrence) if isinstance(occurrence, int) else occurrence).label("occurrence"),
         RecipientContact.rank.label("rank"),
         literal(step.channel).label("channel"),
         tables.Sender.id.label("sender_id"),
@@ -104,12 +123,12 @@ def delivery_rows(campaign: Campaign, step: CampaignStep, *, occurrence: int, du
         RecipientContact.contact_id.label("contact_id"),
         RecipientContact.revision.label("contact_revision"),
         literal(step.text_id).label("text_id"),
-        _either(reachable, "queued", "skipped").label("state"),
-        _either(reachable, None, "no_address").label("reason"),
+        case((writable, literal("queued")), else_=literal("skipped")).label("state"),
+        reason.label("reason"),
         literal(0).label("attempt"),
         Recipient.segments.label("segments"),
         moment.label("due_at"),
-        case((reachable, null()), else_=moment).label("final_at"),
+        case((writable, null()), else_=moment).label("final_at"),
     ]
     return (
         select(*columns)
@@ -119,10 +138,6 @@ def delivery_rows(campaign: Campaign, step: CampaignStep, *, occurrence: int, du
         .outerjoin(tables.Sender, and_(tables.Sender.name == named, tables.Sender.mode == campaign.mode))
         .where(Recipient.campaign_id == campaign.id, Recipient.exclusion.is_(None))
     )
-
-
-def _either(condition: ColumnElement[bool], yes: str | None, no: str) -> ColumnElement[Any]:
-    return case((condition, literal(yes) if yes else null()), else_=literal(no))
 
 
 def write_deliveries(session: Session, rows: Select[Any]) -> None:

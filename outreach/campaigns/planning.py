@@ -10,7 +10,7 @@ from sqlalchemy import delete, insert, literal, select
 from sqlalchemy.orm import Session
 
 from outreach import tokens
-from outreach.campaigns import digests, drafts, figures, selection
+from outreach.campaigns import digests, drafts, figures, recurrence, selection
 from outreach.campaigns.definition import Definition
 from outreach.campaigns.drafts import Draft
 from outreach.campaigns.selection import Chosen
@@ -79,6 +79,7 @@ def plan(
     Raises what is wrong with the file, the audience or a template, before anything is kept.
     """
     drafts.require_in_time(definition)
+    recurrence.require_sound(definition, settings, now=now)
     draft = _draft(definition, settings, now=now)
     senders.store(session, settings)
     _forget_earlier_plan(session, definition.name)
@@ -104,8 +105,6 @@ def _draft(definition: Definition, settings: Settings, *, now: datetime) -> Draf
             raise ChannelNotBuilt(step=number, channel=step.channel)
         if step.when not in CONDITIONS:
             raise ConditionNotBuilt(step=number, what=f"when = {step.when}")
-        if step.every is not None:
-            raise ConditionNotBuilt(step=number, what="every")
     goal = definition.goal
     if goal and (goal.event or goal.form):
         raise GoalNotBuilt(what="event" if goal.event else "form")
@@ -158,6 +157,8 @@ def _store_campaign(session: Session, draft: Draft, *, path: Path | None, planne
                 template=str(step.template),
                 condition=step.when,
                 after_seconds=int(step.after.total_seconds()),
+                every_seconds=int(step.every.total_seconds()) if step.every else None,
+                until=recurrence.until(definition, step),
                 text_id=texts.freeze(session, draft.templates[number], signature=draft.signature(number)),
                 sender=step.sender or definition.sender,
             )

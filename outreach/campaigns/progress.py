@@ -82,6 +82,13 @@ def _last_news(session: Session, campaign: Campaign) -> datetime:
     return max(moment for moment in (claimed, final, campaign.launched_at) if moment is not None)
 
 
+def _waits_for_its_start(session: Session, campaign: Campaign, *, now: datetime) -> bool:
+    """Whether nothing of a canary was sent yet, for its day has not come; so there is nothing to judge."""
+    mine = Delivery.campaign_id == campaign.id
+    tried, later = exists().where(mine, Delivery.attempt > 0), exists().where(mine, Delivery.state == "queued", Delivery.due_at > now + SOON)
+    return session.scalar(select(and_(~tried, later))) or False
+
+
 def resting(session: Session, campaign: Campaign, *, settings: Settings, now: datetime) -> bool:
     """Whether waiting for a campaign brings nothing more just now.
 
@@ -94,7 +101,7 @@ def resting(session: Session, campaign: Campaign, *, settings: Settings, now: da
     moving = ("sending", "unknown") if settings.settle == "auto" else ("sending",)
     due = and_(Delivery.state == "queued", Delivery.due_at <= now + SOON)
     busy = select(func.count()).where(Delivery.campaign_id == campaign.id, or_(Delivery.state.in_(moving), due if opens <= now else false()))
-    if session.execute(busy).scalar_one() or (campaign.state == "canary" and opens <= now):
+    if session.execute(busy).scalar_one() or (campaign.state == "canary" and opens <= now and not _waits_for_its_start(session, campaign, now=now)):
         return False
     waits = select(func.count()).where(Delivery.campaign_id == campaign.id, Delivery.state == "accepted")
     return not session.execute(waits).scalar_one() or _last_news(session, campaign) <= now - settings.receipt_wait

@@ -15,7 +15,20 @@ from sqlalchemy.orm import Session
 from outreach.channels.base import Message
 from outreach.database import bulk
 from outreach.database.engine import database_now
-from outreach.database.tables import Address, Campaign, Contact, Delivery, Enterprise, MessageText, Recipient, RecipientEnterprise, Sender
+from outreach.database.pledge_tables import CURRENT, Signature
+from outreach.database.tables import (
+    Address,
+    Campaign,
+    CampaignStep,
+    Contact,
+    Delivery,
+    Enterprise,
+    MessageText,
+    PledgeVersion,
+    Recipient,
+    RecipientEnterprise,
+    Sender,
+)
 from outreach.database.types import Moment
 from outreach.outbox import limits, texts
 from outreach.outbox.limits import Valve
@@ -25,6 +38,9 @@ SIZES = (16, 64, 250)
 """Slices of few fixed sizes: a LIMIT as a parameter makes PostgreSQL choose a plan three times slower."""
 WEEK = timedelta(days=7)
 SHORT_OF_ROOM = timedelta(milliseconds=200)
+PATIENT = "confirmation:"
+"""How the purpose begins of messages outside campaigns that can wait for the morning, and that a "no" stops."""
+PUT_OFF = ("capped", "hours")
 QUEUED: ColumnElement[str] = literal_column("'queued'")
 """As a literal: only then do the partial indexes apply."""
 
@@ -142,12 +158,14 @@ def _take_from(session: Session, sender_id: int, campaign: Campaign | None, room
     alone = campaign is None
     parameters = {"sender": sender_id, "now": now} | ({"campaign": campaign.id} if campaign else {})
     rows = session.execute(_due_rows(room.rows, alone=alone), parameters).all()
-    judged = {row.id: None if alone else verdict(row, now=now, weekly_cap=rules.weekly_cap) for row in rows}
+    opens = rules.opens_at({}, now) if alone and rows else now
+    judged = {row.id: verdict_alone(row, asleep=opens > now) if alone else verdict(row, now=now, weekly_cap=rules.weekly_cap) for row in rows}
+    judged |= dict.fromkeys(_signed_before(session, campaign, [row for row in rows if judged[row.id] is None]), "goal_reached")
     going_on = [row for row in rows if judged[row.id] is None]
     chosen = _within(room, going_on)
     claimed, unwritable = _write_bodies(session, chosen, campaign, rules.secrets)
     refused = [(row, word) for row in rows if (word := judged[row.id])] + unwritable
-    _write_refusals(session, refused, now=now)
+    _write_refusals(session, refused, now=now, opens=opens)
     going = [row for row in chosen if row.id in claimed]
     _write_claims(session, going, now=now, rules=rules, alone=alone)
     _keep_generations(session, [] if alone else [row for row in going if texts.reads_secrets(session, row.digest)])
@@ -202,10 +220,18 @@ def _due_rows(size: int, *, alone: bool) -> Select[Any]:
     ]
     statement = select(*columns).select_from(Delivery).join(Address, Address.id == Delivery.address_id).join(MessageText, MessageText.id == Delivery.text_id)
     if alone:
-        statement = statement.add_columns(Delivery.fields).where(Delivery.campaign_id.is_(None))
+        statement = statement.add_columns(Delivery.fields, Delivery.purpose).where(Delivery.campaign_id.is_(None))
     else:
         statement = (
-            statement.add_columns(Recipient.fields, Recipient.generation, Contact.revision, Contact.erased_at, open_enterprises.label("open_enterprises"))
+            statement.add_columns(
+                Delivery.step,
+                Recipient.fields,
+                Recipient.generation,
+                Recipient.stopped_at,
+                Contact.revision,
+                Contact.erased_at,
+                open_enterprises.label("open_enterprises"),
+            )
             .join(Recipient, Recipient.id == Delivery.recipient_id)
             .join(Contact, Contact.id == Delivery.contact_id)
             .join(Campaign, Campaign.id == Delivery.campaign_id)
@@ -223,6 +249,8 @@ def verdict(row: Row[Any], *, now: datetime, weekly_cap: int) -> str | None:
     """Say why a due delivery may not go: a skip reason, `capped` (it stays queued), or None for "send it"."""
     if row.open_enterprises == 0:
         return "goal_reached"
+    if row.stopped_at is not None:
+        return "stopped"
     if row.erased_at is not None:
         return "erased"
     if row.revision != row.contact_revision:
@@ -232,6 +260,38 @@ def verdict(row: Row[Any], *, now: datetime, weekly_cap: int) -> str | None:
     if weekly_cap and row.attempt == 0 and row.cap_from and row.cap_from > now - WEEK and row.cap_used >= weekly_cap:
         return "capped"
     return None
+
+
+def verdict_alone(row: Row[Any], *, asleep: bool) -> str | None:
+    """Say why a due message outside campaigns may not go: codes and tests always may, what can wait is not written to who sleeps or said no."""
+    if not row.purpose.startswith(PATIENT):
+        return None
+    if row.suppressed_at is not None:
+        return "suppressed"
+    return "hours" if asleep else None
+
+
+def _signed_before(session: Session, campaign: Campaign | None, rows: Sequence[Row[Any]]) -> Sequence[int]:
+    """Return the deliveries of an `unsigned` step whose recipient has signed for everybody since they were written.
+
+    A signature stops what it settles by itself; this sees to who speaks for others too, that had signed before the approval.
+    """
+    if campaign is None or campaign.pledge_version_id is None:
+        return []
+    steps = select(CampaignStep.number).where(CampaignStep.campaign_id == campaign.id, CampaignStep.condition == "unsigned")
+    asking = set(session.scalars(steps))
+    mine = [row.id for row in rows if row.step in asking]
+    if not mine:
+        return []
+    pledge = select(PledgeVersion.pledge).where(PledgeVersion.id == campaign.pledge_version_id).scalar_subquery()
+    stands = exists().where(Signature.enterprise_id == Enterprise.id, Signature.pledge == pledge, Signature.state.in_(CURRENT)).correlate(Enterprise)
+    left = exists().where(
+        RecipientEnterprise.recipient_id == Delivery.recipient_id,
+        Enterprise.id == RecipientEnterprise.enterprise_id,
+        or_(Enterprise.settled_at.is_(None), Enterprise.settled_at <= campaign.approved_at),
+        ~stands,
+    )
+    return session.scalars(select(Delivery.id).where(Delivery.id.in_(mine), ~left.correlate(Delivery))).all()
 
 
 def _within(room: _Room, rows: Sequence[Row[Any]]) -> list[Row[Any]]:
@@ -272,13 +332,14 @@ def _write_bodies(
     return claimed, unwritable
 
 
-def _write_refusals(session: Session, refused: Sequence[tuple[Row[Any], str]], *, now: datetime) -> None:
+def _write_refusals(session: Session, refused: Sequence[tuple[Row[Any], str]], *, now: datetime, opens: datetime) -> None:
+    """Write down why each may not go; what is only put off stays queued until it may."""
+    put_off = [{"id": row.id, "due_at": opens if word == "hours" else row.cap_from + WEEK} for row, word in refused if word in PUT_OFF]
     final = [
-        {"id": row.id, "state": "failed" if word == "content" else "skipped", "reason": word, "final_at": now} for row, word in refused if word != "capped"
+        {"id": row.id, "state": "failed" if word == "content" else "skipped", "reason": word, "final_at": now} for row, word in refused if word not in PUT_OFF
     ]
-    capped = [{"id": row.id, "due_at": row.cap_from + WEEK} for row, word in refused if word == "capped"]
     bulk.update_rows(session, Delivery, final, keys=["id"], sets=["state", "reason", "final_at"])
-    bulk.update_rows(session, Delivery, capped, keys=["id"], sets=["due_at"])
+    bulk.update_rows(session, Delivery, put_off, keys=["id"], sets=["due_at"])
 
 
 def _write_claims(session: Session, rows: Sequence[Row[Any]], *, now: datetime, rules: Rules, alone: bool) -> None:
