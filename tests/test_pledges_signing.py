@@ -13,8 +13,9 @@ from outreach import clock
 from outreach.database.engine import Database
 from outreach.database.pledge_tables import Correction, Evidence, Refusal, Signature
 from outreach.database.tables import Enterprise, PledgeVersion, Recipient
-from outreach.pledges import signing
-from outreach.pledges.signing import CorrectionRequest, DeclineRequest
+from outreach.pledges import corrections, signing
+from outreach.pledges.corrections import CorrectionRequest
+from outreach.pledges.signing import DeclineRequest
 
 from drive import PLEDGE, Databases, Office, office, phone  # isort: skip
 
@@ -224,7 +225,7 @@ def test_what_somebody_corrects_is_kept_once_and_stops_what_is_not_for_him(desk:
     ]
     for _time in range(2):
         with desk.database.write() as session:
-            signing.correct(session, requests)
+            corrections.correct(session, requests)
     assert [row.kind for row in desk.rows(Correction)] == ["not_principal", "new_number"]
     assert [row.stopped_at is not None for row in desk.rows(Recipient)] == [True, False]
 

@@ -29,6 +29,7 @@ COMMANDS = {
     "audience": "outreach.cli.audiences:audience",
     "templates": "outreach.cli.templates:templates",
     "campaign": "outreach.cli.campaigns:campaign",
+    "pledges": "outreach.cli.pledges:pledges",
     "replies": "outreach.cli.replies:replies",
     "report": "outreach.cli.reports:report",
     "staff": "outreach.cli.staff:staff",

@@ -1,4 +1,4 @@
-"""Sign, decline, withdraw, correct: each in groups, set-based, with its evidence and the fact that stops all writing, in one transaction.
+"""Sign, decline, withdraw, open: each in groups, set-based, with its evidence and the fact that stops all writing, in one transaction.
 
 Lock order: enterprises by id, then everything else. Whoever comes second, in the same group or from another process, finds the
 first signature and gets it back.
@@ -14,14 +14,11 @@ from sqlalchemy.orm import Session
 
 from outreach import clock, tokens
 from outreach.database import bulk
-from outreach.database.pledge_tables import CURRENT, Correction, Refusal, SerialCounter, Signature
+from outreach.database.pledge_tables import CURRENT, Refusal, SerialCounter, Signature
 from outreach.database.tables import Enterprise, PledgeVersion, Recipient, RecipientEnterprise
 from outreach.errors import NotFound, Refused
 from outreach.pledges import evidence, sealing
 from outreach.pledges.evidence import Entry
-
-STOPPING = ("not_principal", "closed")
-"""Corrections after which nothing more is written to this recipient."""
 
 
 class SignatureUnknown(NotFound):
@@ -81,17 +78,6 @@ class DeclineRequest:
     contact_id: int | None = None
     ip: str = ""
     user_agent: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CorrectionRequest:
-    """What somebody said of our list through his link."""
-
-    recipient_id: int
-    kind: str
-    detail: str
-    way: str
-    at: datetime
 
 
 @dataclass(slots=True)
@@ -336,10 +322,10 @@ def withdraw(session: Session, serial: str, *, reason: str, by: str, now: dateti
     return signature
 
 
-def opened(session: Session, recipients: Sequence[int], *, now: datetime) -> None:
+def opened(session: Session, recipients: Sequence[int], *, now: datetime | None) -> None:
     """Write down the first opening of each recipient's page, and of the enterprises spoken for; later ones change nothing."""
     fresh = list(session.scalars(select(Recipient.id).where(Recipient.id.in_(set(recipients)), Recipient.opened_at.is_(None)).order_by(Recipient.id)))
-    if not fresh:
+    if not fresh or now is None:
         return
     spoken = select(RecipientEnterprise.enterprise_id).where(RecipientEnterprise.recipient_id.in_(fresh))
     enterprises = list(session.scalars(select(Enterprise.id).where(Enterprise.id.in_(spoken), Enterprise.opened_at.is_(None))))
@@ -355,31 +341,3 @@ def _count_as_opened(session: Session, requests: Sequence[SignRequest | DeclineR
     recipients = [request.recipient_id for request in requests if request.recipient_id is not None and request.way not in ("paper", "staff")]
     if recipients:
         opened(session, recipients, now=max(request.at for request in requests))
-
-
-def correct(session: Session, requests: Sequence[CorrectionRequest]) -> None:
-    """Keep what somebody said of our list, each kind once a recipient; who is not the principal, or is closed, is written to no more."""
-    rows = [
-        {"recipient_id": item.recipient_id, "kind": item.kind, "detail": item.detail, "way": item.way, "said_at": item.at, "done_at": None, "done_by": None}
-        for item in requests
-    ]
-    bulk.insert_rows(session, Correction, rows, ignore_conflicts=True)
-    for item in requests:
-        if item.kind in STOPPING:
-            session.execute(update(Recipient).where(Recipient.id == item.recipient_id, Recipient.stopped_at.is_(None)).values(stopped_at=item.at))
-    sealing.append(
-        session,
-        [
-            Entry(
-                act="corrected",
-                at=item.at,
-                enterprise_id=None,
-                recipient_id=item.recipient_id,
-                signature_id=None,
-                facts={"kind": item.kind, "way": item.way},
-                personal={"detail": item.detail},
-            )
-            for item in requests
-        ],
-    )
-    opened(session, [item.recipient_id for item in requests], now=max(item.at for item in requests))

@@ -14,8 +14,9 @@ from outreach.database.tables import Enterprise
 from outreach.errors import BadInput, OutreachError
 from outreach.links import resolving
 from outreach.links.resolving import Visitor
-from outreach.pledges import onetime, signing
-from outreach.pledges.signing import CorrectionRequest, DeclineRequest, Signed, SignRequest
+from outreach.pledges import corrections, onetime, signing
+from outreach.pledges.corrections import CorrectionRequest
+from outreach.pledges.signing import DeclineRequest, Signed, SignRequest
 from outreach.settings import Settings
 from outreach.web.forms import SignForm
 from outreach.web.groups import GroupCommit
@@ -165,7 +166,7 @@ def _correct(session: Session, found: Sequence[tuple[Deed, Visitor]], _settings:
         else:
             deed.error = NoCorrection(what="kind")
     if requests:
-        signing.correct(session, requests)
+        corrections.correct(session, requests)
 
 
 def _withdraw(session: Session, found: Sequence[tuple[Deed, Visitor]], _settings: Settings) -> None:
