@@ -1,0 +1,169 @@
+"""The papers of a pledge: the PDF of one that was signed, and the sheet for signing by hand.
+
+Both are Chinese: what is signed is the Chinese text.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any
+
+from outreach.clock import OFFICE_ZONE
+from outreach.database.pledge_tables import Signature
+from outreach.database.tables import PledgeVersion
+from outreach.errors import Refused
+from outreach.rendering import documents, fonts, ink, markup, qr
+from outreach.rendering.characters import visible
+from outreach.settings import Settings
+
+PROOF = "平台存证：记录内容、时间和核验方式，不等同于电子公章。"
+CAPACITIES = MappingProxyType({"legal_representative": "法定代表人", "principal": "负责人", "agent": "受托人"})
+WAYS = MappingProxyType({"link": "专属链接", "code": "签署码", "wechat": "微信公众号", "event": "活动现场", "paper": "纸质", "staff": "工作人员代录"})
+METHODS = MappingProxyType({"typed": "填写姓名并勾选同意", "drawn": "手写签名", "paper": "纸质签字盖章，扫描件存档"})
+CHECKS = MappingProxyType({"phone_last4": "登记手机号后四位", "credit_code_last6": "统一社会信用代码后六位", "one_time_code": "短信验证码"})
+SIZES = ("16pt", "14.5pt", "13pt", "11.5pt", "10.5pt")
+"""Of the text of a sheet: the largest at which every sheet is one page."""
+
+
+AT_ONCE = 500
+"""Sheets set in one go: a thousand take 450 MB, measured."""
+
+
+class SheetTooLong(Refused):
+    """The text of the pledge is too long for a sheet of one page; shorten templates/pledge/{pledge}.md"""
+
+
+class NotCounted(Refused):
+    """Signature {serial} is on paper and waits for its scan (待补件); there is no PDF of it yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """What is printed on one enterprise's sheet: `address` stands in the QR code, `code` beneath it in letters."""
+
+    enterprise: str
+    town: str
+    code: str
+    address: str
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+def signed_pdf(signature: Signature, version: PledgeVersion, *, settings: Settings, fields: Mapping[str, Any] = MappingProxyType({}), seal: str = "") -> bytes:
+    """Return the PDF/A-2b of a signed pledge, without a seal yet; `seal` is what the paper says of its seal.
+
+    `fields` are the merge fields of the signer (town, contact), for a text that names them. Dated by the moment of signing, so the
+    same signature gives the same bytes. Raises NotCounted and GlyphMissing.
+    """
+    if signature.state == "pending":
+        raise NotCounted(what="signature", serial=signature.serial)
+    document = markup.parse(version.source, _fields(version, signature.enterprise, fields), file=f"pledge/{version.pledge}.md")
+    address = verify_address(signature.serial, settings)
+    data = {
+        "title": version.title,
+        "office": str(version.fields.get("office", settings.office_name)),
+        "blocks": markup.to_data(document),
+        "serial": signature.serial,
+        "enterprise": visible(signature.enterprise),
+        "erased": not signature.signer,
+        "signer": visible(signature.signer),
+        "capacity": _capacity(signature),
+        "ink": ink.svg(signature.ink) if signature.ink else None,
+        "how": _how(signature),
+        "at": _moment(signature.signed_at),
+        "ended": _ended(signature),
+        "qr": qr.svg(address),
+        "verify": address,
+        "proof": PROOF,
+        "version": version.number,
+        "digest": version.digest,
+        "seal": seal,
+    }
+    fonts.require(_words(data), fonts.shelf(settings.home), name=signature.enterprise)
+    return documents.pdf("pledge/signed", data, settings=settings, now=signature.signed_at)
+
+
+def sheets_pdf(version: PledgeVersion, sheets: Sequence[Sheet], *, settings: Settings, now: datetime) -> bytes:
+    """Return the sheets for signing by hand in one PDF, one page each. Raises SheetTooLong and GlyphMissing.
+
+    Up to `AT_ONCE` sheets are one PDF/A-2b; more are set in parts and put together, so that memory stays bounded.
+    """
+    shelf, pages = fonts.shelf(settings.home), []
+    for sheet in sheets:
+        page = _sheet(version, sheet)
+        fonts.require(_words(page), shelf, name=sheet.enterprise)
+        pages.append(page)
+    parts = [_sheets_part(version, pages[start : start + AT_ONCE], settings=settings, now=now) for start in range(0, len(pages), AT_ONCE)]
+    return parts[0] if len(parts) == 1 else documents.joined(parts, now=now)
+
+
+def _sheets_part(version: PledgeVersion, pages: Sequence[Mapping[str, Any]], *, settings: Settings, now: datetime) -> bytes:
+    hotline = str(version.fields.get("hotline", settings.hotline))
+    data = {
+        "title": version.title,
+        "office": str(version.fields.get("office", settings.office_name)),
+        "return": f"请签名盖章后交所在镇（街道）劳动保障机构，或交上门走访的工作人员。核实请自行拨打{hotline}。",
+        "promise": "自愿签订，不收费用，不索要密码和银行卡。",
+        "sheets": pages,
+    }
+    for size in SIZES:
+        made = documents.pdf("pledge/sheet", data | {"size": size}, settings=settings, now=now)
+        if documents.pages(made) == len(pages):
+            return made
+    raise SheetTooLong(what="sheet", pledge=version.pledge)
+
+
+def verify_address(serial: str, settings: Settings) -> str:
+    """Return where a signed pledge is verified, as the QR code on it says."""
+    return f"{settings.public_url.rstrip('/')}/v/{serial}"
+
+
+def _sheet(version: PledgeVersion, sheet: Sheet) -> dict[str, Any]:
+    fields = _fields(version, sheet.enterprise, {"town": sheet.town, "code": sheet.code, **sheet.fields})
+    document = markup.parse(version.source, fields, file=f"pledge/{version.pledge}.md")
+    return {
+        "enterprise": visible(sheet.enterprise),
+        "town": visible(sheet.town),
+        "code": sheet.code,
+        "qr": qr.svg(sheet.address),
+        "blocks": markup.to_data(document),
+    }
+
+
+def _fields(version: PledgeVersion, enterprise: str, others: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the merge fields of a text that is signed for one enterprise, whatever else its signer speaks for."""
+    return {"contact": "负责人", "town": "", **others, **version.fields, "enterprise": enterprise, "enterprises": [enterprise], "enterprise_count": 1}
+
+
+def _capacity(signature: Signature) -> str:
+    return "，".join(filter(None, (CAPACITIES.get(signature.capacity, signature.capacity), visible(signature.relation))))
+
+
+def _how(signature: Signature) -> str:
+    how = [WAYS.get(signature.way, signature.way), METHODS.get(signature.method, signature.method)]
+    checks = "、".join(CHECKS.get(check, check) for check in signature.checks or ())
+    return "，".join(dict.fromkeys(how)) + (f"；核验：{checks}" if checks else "")
+
+
+def _ended(signature: Signature) -> str:
+    if signature.ended_at is None:
+        return ""
+    return f"本签署已于{_moment(signature.ended_at)}{'被新的签署取代' if signature.state == 'superseded' else '撤回'}。"
+
+
+def _moment(moment: datetime) -> str:
+    local = moment.astimezone(OFFICE_ZONE)
+    return f"{local.year}年{local.month}月{local.day}日 {local:%H:%M:%S}（北京时间）"
+
+
+def _words(data: Any) -> Iterator[str]:
+    """Yield every text in the data of a paper; pictures are none."""
+    match data:
+        case str():
+            yield "" if data.startswith("<svg ") else data
+        case dict():
+            for value in data.values():
+                yield from _words(value)
+        case list():
+            for value in data:
+                yield from _words(value)
