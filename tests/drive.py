@@ -319,10 +319,17 @@ class Databases:
 
 
 TIMES = {
-    "delivery": ("due_at", "claimed_at", "lease_until"),
+    "delivery": ("due_at", "claimed_at", "lease_until", "final_at"),
     "sender": ("breaker_until",),
     "address": ("cap_from",),
+    "campaign": ("approved_at", "launched_at"),
+    "campaign_step": ("until",),
+    "recipient": ("opened_at", "stopped_at"),
+    "enterprise": ("settled_at",),
+    "signature": ("signed_at", "ended_at"),
+    "refusal": ("declined_at",),
 }
+"""What time's passing is told by."""
 
 
 def office(database: Database, home: Path, **options: Any) -> Office:
@@ -339,11 +346,15 @@ def recount(desk: Office, name: str = "drive") -> dict[str, Any]:
     spoken = """
         select s.enterprise_id, s.recipient_id, r.exclusion, e.outcome from recipient_enterprise s
         join recipient r on r.id = s.recipient_id join enterprise e on e.id = s.enterprise_id where s.campaign_id = :c"""
+    goal = "select v.pledge from pledge_version v join campaign c on c.pledge_version_id = v.id where c.id = :c"
     with desk.database.read() as session:
         campaign = session.execute(text("select id from campaign where name = :n"), {"n": name}).scalar_one()
         rows = session.execute(text(deliveries), {"c": campaign}).all()
         enterprises = session.execute(text(spoken), {"c": campaign}).all()
-        channels = dict(session.execute(text("select number, channel from campaign_step where campaign_id = :c"), {"c": campaign}).all())
+        channels: dict[int, str] = dict(session.execute(text("select number, channel from campaign_step where campaign_id = :c"), {"c": campaign}).all())
+        pledge = session.scalar(text(goal), {"c": campaign})
+        signatures = session.execute(text("select enterprise_id, state, signed_at, ended_at from signature where pledge = :p"), {"p": pledge}).all()
+        refusals = session.execute(text("select enterprise_id, declined_at from refusal where pledge = :p"), {"p": pledge}).all()
     steps = []
     for step, occurrence in sorted({(row.step, row.occurrence) for row in rows}):
         here = [row for row in rows if (row.step, row.occurrence) == (step, occurrence)]
@@ -357,16 +368,26 @@ def recount(desk: Office, name: str = "drive") -> dict[str, Any]:
             | {"skipped": {reason: sum(row.state == "skipped" and row.reason == reason for row in last) for reason in reasons}}
             | {"doubled": sum(bool(row.doubled) for row in here), "adds_up": True}
         )
-    columns = [_column(row, {other.state for other in rows if other.recipient_id == row.recipient_id}) for row in enterprises]
+    said = {row.enterprise_id: row.outcome if pledge is None else _answer(row.enterprise_id, signatures, refusals) for row in enterprises}
+    states_of = {key: {row.state for row in rows if row.recipient_id == key} for key in {row.recipient_id for row in enterprises}}
+    columns = [said[row.enterprise_id] or _column(row, states_of[row.recipient_id]) for row in enterprises]
     left_out = [row.exclusion for row, column in zip(enterprises, columns, strict=True) if column == "excluded"]
     counted = {column: columns.count(column) for column in ("signed", "declined", "withdrawn", "reached", "waiting", "unknown", "not_reached")}
     excluded = {exclusion: left_out.count(exclusion) for exclusion in sorted(set(left_out))}
     return {"campaign": name, "steps": steps, "enterprises": {"selected": len(columns), **counted, "excluded": excluded, "adds_up": True}}
 
 
+def _answer(enterprise: int, signatures: Sequence[Row[Any]], refusals: Sequence[Row[Any]]) -> str | None:
+    """Return what an enterprise answered last; a signature that holds goes before all, and a paper without its scan is no answer."""
+    mine = [row for row in signatures if row.enterprise_id == enterprise]
+    if any(row.state == "signed" for row in mine):
+        return "signed"
+    acts = [(row.ended_at, "withdrawn") for row in mine if row.state == "withdrawn"] + [(row.signed_at, "signed") for row in mine if row.state == "superseded"]
+    acts += [(row.declined_at, "declined") for row in refusals if row.enterprise_id == enterprise]
+    return max(acts)[1] if acts else None
+
+
 def _column(row: Row[Any], states: set[str]) -> str:
-    if row.outcome:
-        return str(row.outcome)
     if row.exclusion:
         return "excluded"
     if "delivered" in states:

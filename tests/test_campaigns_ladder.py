@@ -12,7 +12,7 @@ from outreach import clock
 from outreach.campaigns import ladder, progress
 from outreach.channels.base import Accepted, Receipt, Status, Uncertain
 from outreach.database.engine import Database
-from outreach.database.tables import Contact, Delivery
+from outreach.database.tables import Contact
 from outreach.outbox import settle
 from outreach.outbox.claim import Claimed
 from outreach.pledges import signing
@@ -51,11 +51,8 @@ def tick(desk: Office) -> None:
 
 
 def days_pass(desk: Office, days: float) -> None:
-    """Let days pass; here the ends of deliveries count too."""
+    """Let days pass."""
     desk.elapse(days * DAY)
-    for row in desk.deliveries():
-        if row.final_at:
-            desk.write(update(Delivery).where(Delivery.id == row.id).values(final_at=row.final_at - days * DAY))
 
 
 def send(desk: Office, *outcomes: Status) -> list[Claimed]:

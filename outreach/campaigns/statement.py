@@ -2,22 +2,25 @@
 
 Per step      included = delivered + silent + failed + undelivered + unknown + review + waiting + skipped
 Per enterprise selected = signed + declined + withdrawn + reached + waiting + unknown + not reached + excluded
-Each enterprise stands in one column, the first that fits in that order; a recipient counts once a step, by the last contact tried.
+Each enterprise stands in one column, the first that fits in that order; a recipient counts once a step, by the last contact tried. A step
+that comes again has a statement for each occurrence. Signed, declined and withdrawn are answers to the campaign's own pledge, by any way
+in and at any time; a campaign without one takes what the enterprise last answered to any.
 """
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Subquery, case, func, literal, select, true
+from sqlalchemy import ColumnElement, Select, Subquery, and_, case, func, literal, select, true
 from sqlalchemy.orm import Session
 
 from outreach import clock
 from outreach.campaigns import directory
-from outreach.database.tables import Campaign, CampaignStep, Delivery, Enterprise, Recipient, RecipientEnterprise
+from outreach.database.tables import Campaign, CampaignStep, Delivery, Enterprise, PledgeVersion, Recipient, RecipientEnterprise
+from outreach.pledges import answers
 
 PLAIN = ("delivered", "silent", "failed", "undelivered", "unknown", "review")
 WAITING = ("queued", "sending", "accepted")
-OUTCOMES = ("signed", "declined", "withdrawn")
+OUTCOMES = answers.ANSWERS
 
 
 def classify_step(counts: dict[tuple[str, str | None], int]) -> dict[str, Any]:
@@ -93,6 +96,8 @@ def enterprises(session: Session, campaign: Campaign) -> dict[str, Any]:
 
 def enterprise_rows(campaign_id: int) -> Select[Any]:
     """Return one row an enterprise of the campaign: its id, its column of the statement, and the exclusion's reason."""
+    goal = select(PledgeVersion.pledge).join(Campaign, Campaign.pledge_version_id == PledgeVersion.id).where(Campaign.id == campaign_id).scalar_subquery()
+    answer = answers.answers(goal, select(Campaign.mode).where(Campaign.id == campaign_id).scalar_subquery())
     tried = (
         select(
             Delivery.recipient_id,
@@ -107,7 +112,8 @@ def enterprise_rows(campaign_id: int) -> Select[Any]:
     )
     spoken = RecipientEnterprise
     column = case(
-        *(((Enterprise.outcome == outcome), literal(outcome)) for outcome in OUTCOMES),
+        (answer.c.act.is_not(None), answer.c.act),
+        (and_(goal.is_(None), Enterprise.outcome.in_(OUTCOMES)), Enterprise.outcome),
         (Recipient.exclusion.is_not(None), literal("excluded")),
         (tried.c.delivered == 1, literal("reached")),
         ((tried.c.waiting == 1) | tried.c["all"].is_(None), literal("waiting")),
@@ -119,6 +125,7 @@ def enterprise_rows(campaign_id: int) -> Select[Any]:
         .join(Recipient, Recipient.id == spoken.recipient_id)
         .join(Enterprise, Enterprise.id == spoken.enterprise_id)
         .outerjoin(tried, tried.c.recipient_id == Recipient.id)
+        .outerjoin(answer, and_(answer.c.enterprise_id == spoken.enterprise_id, answer.c.place == 1))
         .where(spoken.campaign_id == campaign_id)
     )
 

@@ -1,22 +1,21 @@
 """How a campaign stands: its state, its steps, its funnel, and what comes next."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from outreach import clock, tokens
-from outreach.campaigns import directory
+from outreach.campaigns import directory, funnel, ladder
 from outreach.campaigns import statement as statements
-from outreach.database.tables import Address, Campaign, CampaignStep, Delivery, Recipient
+from outreach.database.tables import Address, Campaign, Delivery, Recipient
 
 UNKNOWN_AT_MOST = 500
 
 
 def status(session: Session, name: str, *, now: datetime) -> dict[str, Any]:
     """Return how a campaign stands, in the shape of `campaign status --format json`."""
-    del now
     campaign = directory.named(session, name)
     steps = statements.steps(session, campaign)
     return {
@@ -29,34 +28,30 @@ def status(session: Session, name: str, *, now: datetime) -> dict[str, Any]:
         "planned_at": clock.wire(campaign.planned_at),
         "approved_by": campaign.approved_by,
         "launched_at": clock.wire(campaign.launched_at),
+        "start": _start(campaign),
         "finished_at": clock.wire(campaign.finished_at),
         "recipients": campaign.summary.get("recipients", 0),
         "steps": steps,
-        "funnel": [_funnel(step) for step in steps],
-        "next": _next(session, campaign),
+        "funnel": funnel.funnel(session, campaign, steps),
+        "next": _next(session, campaign, now=now),
     }
 
 
-def _funnel(step: dict[str, Any]) -> dict[str, Any]:
-    sent = step["delivered"] + step["silent"] + step["undelivered"] + step["review"] + step["waiting"]["accepted"]
-    return {"step": step["step"], "included": step["included"], "sent": sent, "delivered": step["delivered"], "opened": 0, "signed": 0}
+def _start(campaign: Campaign) -> str | None:
+    starts = campaign.definition.get("start")
+    return clock.wire(datetime.fromisoformat(starts)) if starts else None
 
 
-def _next(session: Session, campaign: Campaign) -> dict[str, Any] | None:
-    """Return what this campaign does next and when: the first queued delivery, else the next step after the one that is over."""
+def _next(session: Session, campaign: Campaign, *, now: datetime) -> dict[str, Any] | None:
+    """Return what this campaign does next and when: the first queued delivery, else the next step, or occurrence, that is due for anybody."""
     if campaign.state not in ("canary", "running"):
         return None
     queued = select(Delivery.step, func.min(Delivery.due_at)).where(Delivery.campaign_id == campaign.id, Delivery.state == "queued")
-    row = session.execute(queued.group_by(Delivery.step).order_by(Delivery.step).limit(1)).first()
+    row = session.execute(queued.group_by(Delivery.step).order_by(func.min(Delivery.due_at)).limit(1)).first()
     if row is not None:
         return {"step": row[0], "at": clock.wire(row[1])}
-    reached = select(func.coalesce(func.max(Delivery.step), 0)).where(Delivery.campaign_id == campaign.id).scalar_subquery()
-    following = select(CampaignStep).where(CampaignStep.campaign_id == campaign.id, CampaignStep.number > reached).order_by(CampaignStep.number).limit(1)
-    step = session.scalars(following).first()
-    if step is None:
-        return None
-    over = session.scalar(select(func.min(Delivery.final_at)).where(Delivery.campaign_id == campaign.id, Delivery.step == step.number - 1))
-    return {"step": step.number, "at": clock.wire(over + timedelta(seconds=step.after_seconds)) if over else None}
+    due = ladder.next_due(session, campaign, now=now)
+    return {"step": due[0], "at": clock.wire(due[1])} if due else None
 
 
 def unknown(session: Session, name: str) -> list[dict[str, Any]]:
