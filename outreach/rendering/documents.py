@@ -77,7 +77,7 @@ def _dated(content: bytes, now: datetime) -> bytes:
     content = re.sub(rb"(?<=/CreationDate\(D:)\d{14}(?=\))", moment, content, count=1)
     number = re.compile(rb"(?<=/ID\[<)[0-9A-F]{32}(><)[0-9A-F]{32}(?=>\])")
     drawn = hashlib.sha256(number.sub(b"", content)).hexdigest()[:32].upper().encode()
-    return number.sub(drawn + rb"\1" + drawn, content)
+    return number.sub(drawn + rb"\g<1>" + drawn, content)
 
 
 _SETTING = Lock()
