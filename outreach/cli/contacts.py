@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from outreach import tokens
 from outreach.audiences import conditions, segments
+from outreach.cli import contact_erasing
 from outreach.cli.base import Office, group, option, pass_office
 from outreach.cli.output import answer, cell, command, hint, limited, require_document, show
 from outreach.contacts import directory
@@ -276,6 +277,9 @@ def _answer_suppression(office: Office, done: Suppression, line: str, *, opted_o
     masked = tokens.mask(done.value)
     document = {"channel": done.channel, "address": masked, "opted_out": opted_out, "changed": done.changed}
     answer(office, document, [line.format(address=masked)], next_step="outreach contacts list")
+
+
+contact_erasing.add_to(contacts)
 
 
 @contextmanager

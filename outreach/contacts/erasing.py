@@ -1,0 +1,167 @@
+"""Erase a contact: his name and numbers go from the directory, from frozen plans and from what he wrote; what counts stays."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, exists, or_, select, update
+from sqlalchemy.orm import Session
+
+from outreach.contacts.directory import CHANNELS, ContactMissing
+from outreach.database import bulk
+from outreach.database.tables import HOLDING, Address, Campaign, Contact, Delivery, Recipient, RecipientContact, Reply
+from outreach.errors import Refused
+
+SOMEBODY = "负责人"
+"""How one without a name is addressed, as in a plan."""
+SHORTEST = 2
+"""Characters of a name that is looked for within a longer text."""
+SHORTEST_NUMBER = 7
+"""Characters of a phone or openid that is."""
+
+
+class MessageUnderWay(Refused):
+    """A message to contact {id} is under way and nobody knows its outcome yet. Erase the contact once it is settled: outreach campaign settle NAME"""
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """What was done: `changed` is false for one erased before; `kept` counts addresses that stay on the list of those not written to."""
+
+    contact: int
+    enterprise_id: int
+    changed: bool
+    kept: int = 0
+    others: Sequence[int] = ()
+    """Further contacts with the same phone, who are not erased with this one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Person:
+    """What is to be found and emptied: whole values, and what may stand within a text."""
+
+    name: str
+    numbers: frozenset[str]
+
+    def without(self, value: Any, key: str = "") -> Any:
+        """Return a merge field, or a document of them, without the person."""
+        match value:
+            case dict():
+                return {name: self.without(item, name) for name, item in value.items()}
+            case list():
+                return [self.without(item) for item in value]
+            case str() if self.name and value == self.name:
+                return SOMEBODY if key == "contact" else ""
+            case str() if any(number in value for number in self.numbers):
+                return self.out_of(value)
+        return value
+
+    def out_of(self, text: str) -> str:
+        """Return a text without the person's numbers, and with nobody's name in place of his."""
+        for number in sorted(self.numbers, key=len, reverse=True):
+            text = text.replace(number, "")
+        return text.replace(self.name, SOMEBODY) if len(self.name) >= SHORTEST else text
+
+    def out_of_all(self, value: Any) -> Any:
+        """Return a document with the person taken out of every text in it."""
+        match value:
+            case dict():
+                return {name: self.out_of_all(item) for name, item in value.items()}
+            case list():
+                return [self.out_of_all(item) for item in value]
+            case str():
+                return self.out_of(value)
+        return value
+
+
+def enterprise_of(session: Session, contact: int) -> int:
+    """Return the enterprise of a contact, erased or not. Raises ContactMissing."""
+    found = session.scalar(select(Contact.enterprise_id).where(Contact.id == contact))
+    if found is None:
+        raise ContactMissing(id=contact)
+    return found
+
+
+def erase(session: Session, contact: int, *, now: datetime) -> Erased:
+    """Empty a contact wherever his name or numbers stand. Raises ContactMissing and MessageUnderWay.
+
+    An address that must not be written to stays known, or it could be written to again; so does one that another contact has.
+    """
+    row = session.scalars(select(Contact).where(Contact.id == contact).with_for_update()).one_or_none()
+    if row is None:
+        raise ContactMissing(id=contact)
+    if row.erased_at is not None:
+        return Erased(contact, row.enterprise_id, changed=False)
+    numbers = (row.phone, row.phone.removeprefix("+86"), row.wechat)
+    person = _Person(row.name, frozenset(number for number in numbers if len(number) >= SHORTEST_NUMBER))
+    addresses = _own_addresses(session, row)
+    mine = _deliveries(contact, addresses)
+    _stop(session, contact, mine, now=now)
+    _empty_plans(session, contact, person)
+    _empty_messages(session, mine, person)
+    kept = _empty_addresses(session, addresses)
+    others = session.scalars(select(Contact.id).where(Contact.phone == row.phone, Contact.phone != "", Contact.id != contact).order_by(Contact.id)).all()
+    _empty_contact(session, row, now=now)
+    return Erased(contact, row.enterprise_id, changed=True, kept=kept, others=others)
+
+
+def _own_addresses(session: Session, row: Contact) -> dict[int, tuple[str, str]]:
+    """Return the addresses that nobody else has, locked in their order."""
+    found: dict[int, tuple[str, str]] = {}
+    for channel, column in CHANNELS.items():
+        value, field = getattr(row, column), getattr(Contact, column)
+        shared = exists().where(field == value, Contact.id != row.id)
+        query = select(Address.id).where(Address.channel == channel, Address.value == value, Address.value != "", ~shared)
+        found |= dict.fromkeys(session.scalars(query), (channel, value))
+    bulk.lock_rows(session, Address, found)
+    return found
+
+
+def _deliveries(contact: int, addresses: Collection[int]) -> ColumnElement[bool]:
+    """Return the condition for what was or will be sent to this contact, in a campaign or alone."""
+    return or_(Delivery.contact_id == contact, and_(Delivery.address_id.in_(addresses), Delivery.recipient_id.is_(None)))
+
+
+def _stop(session: Session, contact: int, mine: ColumnElement[bool], *, now: datetime) -> None:
+    """Skip what waits to be sent; refuse while something is under way, for its body and number are needed to ask about it."""
+    if session.scalar(select(Delivery.id).where(mine, Delivery.state.in_(HOLDING)).limit(1)) is not None:
+        raise MessageUnderWay(id=contact, what=str(contact))
+    session.execute(update(Delivery).where(mine, Delivery.state == "queued").values(state="skipped", reason="erased", final_at=now))
+
+
+def _empty_plans(session: Session, contact: int, person: _Person) -> None:
+    """Empty what campaigns froze of this person: fields, address book, and the samples that a planner looked at."""
+    standing = select(RecipientContact.recipient_id).where(RecipientContact.contact_id == contact)
+    campaigns = set()
+    for key, campaign, fields in session.execute(select(Recipient.id, Recipient.campaign_id, Recipient.fields).where(Recipient.id.in_(standing))).all():
+        campaigns.add(campaign)
+        session.execute(update(Recipient).where(Recipient.id == key).values(fields=person.without(fields)))
+    session.execute(update(RecipientContact).where(RecipientContact.contact_id == contact).values(name="", phone=""))
+    for key, summary in session.execute(select(Campaign.id, Campaign.summary).where(Campaign.id.in_(campaigns))).all():
+        session.execute(update(Campaign).where(Campaign.id == key).values(summary=person.out_of_all(summary)))
+
+
+def _empty_messages(session: Session, mine: ColumnElement[bool], person: _Person) -> None:
+    """Empty the merge fields of messages outside a campaign."""
+    for key, fields in session.execute(select(Delivery.id, Delivery.fields).where(mine, Delivery.fields.is_not(None))).all():
+        session.execute(update(Delivery).where(Delivery.id == key).values(fields=person.without(fields)))
+
+
+def _empty_addresses(session: Session, addresses: dict[int, tuple[str, str]]) -> int:
+    """Empty addresses, and the replies that came from them; return how many are kept because they must not be written to."""
+    for key, (channel, value) in addresses.items():
+        session.execute(update(Reply).where(Reply.channel == channel, Reply.sender == value).values(sender=f"erased:{key}", body=""))
+        session.execute(update(Address).where(Address.id == key, Address.suppressed_at.is_(None)).values(value=f"erased:{key}"))
+    suppressed = select(Address.id).where(Address.id.in_(addresses), Address.suppressed_at.is_not(None))
+    return len(session.scalars(suppressed).all())
+
+
+def _empty_contact(session: Session, row: Contact, *, now: datetime) -> None:
+    """Empty the contact itself. An enterprise's second erased contact gets a number for a name: each name with its phone stands once."""
+    taken = exists().where(Contact.enterprise_id == row.enterprise_id, Contact.name == "", Contact.phone == "", Contact.id != row.id)
+    row.name = f"#{row.id}" if session.scalar(select(taken)) else ""
+    row.phone = row.wechat = row.note = ""
+    row.revision += 1
+    row.erased_at = row.updated_at = now
+    session.flush()
