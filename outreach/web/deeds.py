@@ -13,7 +13,7 @@ from outreach.database.pledge_tables import CORRECTIONS
 from outreach.database.tables import Enterprise
 from outreach.errors import BadInput, OutreachError
 from outreach.links import resolving
-from outreach.links.resolving import Visitor
+from outreach.links.resolving import LinkUnknown, Visitor
 from outreach.pledges import corrections, onetime, signing
 from outreach.pledges.corrections import CorrectionRequest
 from outreach.pledges.signing import DeclineRequest, Signed, SignRequest
@@ -64,29 +64,19 @@ def committer(settings: Settings, database: Database) -> GroupCommit[Deed]:
 
 def _keep(session: Session, deeds: Sequence[Deed], settings: Settings) -> None:
     """Do a group of deeds. One that may not be done says why, and stops none of its neighbours."""
-    known: dict[str, Visitor | OutreachError] = {}
+    visitors = resolving.resolve_all(session, {deed.token for deed in deeds}, settings=settings, now=max(deed.at for deed in deeds))
     ready: dict[Kind, list[tuple[Deed, Visitor]]] = {}
     for deed in deeds:
         deed.error, deed.signed = None, ()
-        if deed.token not in known:
-            known[deed.token] = _resolved(session, deed, settings)
-        visitor = known[deed.token]
-        if isinstance(visitor, OutreachError):
-            deed.error = visitor
+        if deed.token in visitors:
+            ready.setdefault(deed.kind, []).append((deed, visitors[deed.token]))
         else:
-            ready.setdefault(deed.kind, []).append((deed, visitor))
+            deed.error = LinkUnknown(what="link", name="-")
     if len(ready) > 1:  # what the acts lock one after another is locked at once, or two groups could wait for each other in a circle
         bulk.lock_rows(session, Enterprise, sorted({one.id for found in ready.values() for _deed, visitor in found for one in visitor.enterprises}))
     for kind, act in _ACTS.items():
         if found := ready.get(kind):
             act(session, found, settings)
-
-
-def _resolved(session: Session, deed: Deed, settings: Settings) -> Visitor | OutreachError:
-    try:
-        return resolving.resolve(session, deed.token, settings=settings, now=deed.at)
-    except resolving.LinkUnknown as error:
-        return error
 
 
 def _sign(session: Session, found: Sequence[tuple[Deed, Visitor]], settings: Settings) -> None:

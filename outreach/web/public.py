@@ -108,6 +108,8 @@ class PublicDoor:
         still_open = [one for one in visitor.enterprises if one.signature is None]
         if status != 200 and not still_open:
             return redirect(f"/p/{token}{query(request)}#done")  # signed meanwhile, from another tab or phone
+        if form.faults and len(still_open) > 1 and not form.all and not {one.id for one in still_open} & set(form.enterprises):
+            form.faults = {"enterprise": i18n.say(NoEnterprise()), **form.faults}
         chinese = texts.frozen(visitor)
         shown = chinese | texts.translated(visitor, self._settings) if language(request) == "en" else chinese
         return self.pages.page(

@@ -1,5 +1,4 @@
 (function () {
-  'use strict';
   var doc = document, win = window, opened = doc.body.getAttribute('data-opened'), relation = id('relation-box');
   function id(name) { return doc.getElementById(name); }
   function each(list, act) { [].forEach.call(list, act); }
@@ -7,11 +6,10 @@
 
   // Opened: said once, and only of a page that somebody can see; a programme that fetches links ahead says nothing.
   function sayOpened() {
-    var url = opened, asked;
+    var url = opened, asked = new XMLHttpRequest();
     if (!url || doc.hidden) { return; }
     opened = null;
     if (navigator.sendBeacon && navigator.sendBeacon(url)) { return; }
-    asked = new XMLHttpRequest();
     asked.open('POST', url, true);
     asked.send();
   }
@@ -42,12 +40,11 @@
       var width = pad.clientWidth, ratio = win.devicePixelRatio || 1, scale = width / 1000;
       if (!width) { return; }
       pad.style.height = width * 0.4 + 'px';
-      pad.width = Math.round(width * ratio);
-      pad.height = Math.round(width * 0.4 * ratio);
+      pad.width = width * ratio;
+      pad.height = width * 0.4 * ratio;
       pen.setTransform(ratio * scale, 0, 0, ratio * scale, 0, 0);
       pen.lineWidth = 3.5 / scale;
       pen.lineCap = pen.lineJoin = 'round';
-      pen.strokeStyle = '#14213d';
       pen.beginPath();
       each(strokes, function (dots) { each(dots, function (dot, at) { if (!at) { pen.moveTo(dot[0] - 0.1, dot[1]); } pen.lineTo(dot[0], dot[1]); }); });
       pen.stroke();
@@ -55,23 +52,19 @@
     function keep() { ink.value = strokes.length ? JSON.stringify(strokes) : ''; fault.hidden = true; redraw(); }
     function show(yes) { box.hidden = !yes; id('pad-show').setAttribute('aria-expanded', String(yes)); redraw(); }
     function add(x, y) {
-      var edge = pad.getBoundingClientRect(), last = stroke[stroke.length - 1];
-      x = Math.round(Math.min(1, Math.max(0, (x - edge.left) / edge.width)) * 1000);
-      y = Math.round(Math.min(1, Math.max(0, (y - edge.top) / edge.height)) * 400);
-      if (points >= 3500 || last && Math.abs(x - last[0]) + Math.abs(y - last[1]) < 3) { return; }
+      var edge = pad.getBoundingClientRect(), last = stroke[stroke.length - 1], dot = [within((x - edge.left) / edge.width, 1000), within((y - edge.top) / edge.height, 400)];
+      if (points >= 3500 || last && way(last, dot) < 3) { return; }
       began = began || Date.now();
-      stroke.push([x, y, Math.max(0, Date.now() - began)]);
       points += 1;
+      stroke.push(dot.concat(Math.max(0, Date.now() - began)));
       redraw();
     }
     function down(name, x, y) { if (held === null && points < 3500) { held = name; stroke = []; strokes.push(stroke); add(x, y); } }
     function move(name, x, y) { if (held === name) { add(x, y); } }
     function up(name) { if (held === name) { held = null; keep(); } }
-    function length() {
-      var sum = 0;
-      each(strokes, function (dots) { each(dots, function (dot, at) { if (at) { sum += Math.abs(dot[0] - dots[at - 1][0]) + Math.abs(dot[1] - dots[at - 1][1]); } }); });
-      return sum;
-    }
+    function within(part, most) { return Math.round(Math.min(1, Math.max(0, part)) * most); }
+    function way(one, two) { return Math.abs(one[0] - two[0]) + Math.abs(one[1] - two[1]); }
+    function far(sum, dots) { return dots.reduce(function (so, dot, at) { return at ? so + way(dot, dots[at - 1]) : so; }, sum); }
     function stop(event) { if (event.cancelable !== false) { event.preventDefault(); } }
     function fingers(act) { return function (event) { stop(event); each(event.changedTouches, function (one) { act(one.identifier, one.clientX, one.clientY); }); }; }
     function pointer(act) { return function (event) { act(event.pointerId, event.clientX, event.clientY); }; }
@@ -90,14 +83,14 @@
     on(id('pad-show'), 'click', function () { show(box.hidden); });
     on(win, 'resize orientationchange pageshow', redraw);
     on(ink.form, 'submit', function (event) {
-      if (!strokes.length || points >= 8 && length() >= 200) { return; }
+      if (!strokes.length || points >= 8 && strokes.reduce(far, 0) >= 200) { return; }
       event.preventDefault();
       show(true);
       fault.hidden = false;
       fault.focus();
     });
+    show(strokes.length > 0);
     id('pad-offer').hidden = false;
-    if (strokes.length) { show(true); }
   }
 
   on(doc, 'visibilitychange', sayOpened);
