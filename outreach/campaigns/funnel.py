@@ -28,7 +28,7 @@ SENT = ("delivered", "silent", "undelivered", "review", "accepted")
 
 def funnel(session: Session, campaign: Campaign, steps: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return a campaign's funnel from the statement of its steps."""
-    acts = _acts(session, campaign)
+    acts = _acts(session, campaign) if campaign.launched_at else {}
     return [_row(step) | acts.get((step["step"], step["occurrence"]), {"opened": 0, "signed": 0}) for step in steps]
 
 

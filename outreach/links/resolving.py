@@ -1,12 +1,12 @@
 """Who stands at the door: what a link or a code leads to. Unknown, expired and revoked look alike."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import Select, and_, func, select, update
 from sqlalchemy.orm import Session
 
 from outreach import tokens
@@ -70,14 +70,26 @@ class Visitor:
 
 def resolve(session: Session, token: str, *, settings: Settings, now: datetime) -> Visitor:
     """Return who a link belongs to; it reads only. Raises LinkUnknown for whatever is wrong with it."""
-    claimed = personal.read(token)
-    if claimed is None:
+    visitor = resolve_all(session, [token], settings=settings, now=now).get(token)
+    if visitor is None:
         raise LinkUnknown(what="link", name="-")
-    row = session.execute(_recipients().where(Recipient.id == claimed.recipient_id)).one_or_none()
-    holds = claimed.holds(settings.office_key, row.Recipient.generation if row else NEVER)
-    if row is None or not holds or not _open(row, settings, now):
-        raise LinkUnknown(what="link", name="-")
-    return _visitor(session, row, claimed.way)
+    return visitor
+
+
+def resolve_all(session: Session, links: Iterable[str], *, settings: Settings, now: datetime) -> dict[str, Visitor]:
+    """Return who each link belongs to, with a few statements for all; a link that is not valid is left out."""
+    claims = {token: claimed for token in links if (claimed := personal.read(token))}
+    wanted = {claimed.recipient_id for claimed in claims.values()}
+    rows = {row.Recipient.id: row for row in session.execute(_recipients().where(Recipient.id.in_(wanted)))}
+    held = {}
+    for token, claimed in claims.items():
+        row = rows.get(claimed.recipient_id)
+        holds = claimed.holds(settings.office_key, row.Recipient.generation if row else NEVER)
+        if row is not None and holds and _open(row, settings, now):
+            held[token] = (claimed, row)
+    ids = {claimed.recipient_id for claimed, _row in held.values()}
+    people, spoken = _people(session, ids), _spoken_for(session, ids)
+    return {token: _visitor(row, claimed.way, people.get(row.Recipient.id), spoken[row.Recipient.id]) for token, (claimed, row) in held.items()}
 
 
 def by_code(session: Session, code: str, digits: str, *, address: str, settings: Settings, now: datetime) -> str:
@@ -143,16 +155,8 @@ def _way_of(session: Session, recipient_id: int, digits: str) -> str | None:
     return "credit" if any(tokens.same(str(code)[-6:], digits) for code in credit_codes) else None
 
 
-def _visitor(session: Session, row: Any, way: str) -> Visitor:
+def _visitor(row: Any, way: str, person: Any, enterprises: Sequence[Spoken]) -> Visitor:
     recipient, campaign, version = row.Recipient, row.Campaign, row.PledgeVersion
-    first = (
-        select(Contact.id, Contact.name, Contact.phone)
-        .join(RecipientContact, RecipientContact.contact_id == Contact.id)
-        .where(RecipientContact.recipient_id == recipient.id, Contact.erased_at.is_(None))
-        .order_by(RecipientContact.rank)
-        .limit(1)
-    )
-    person = session.execute(first).one_or_none()
     return Visitor(
         recipient_id=recipient.id,
         campaign_id=campaign.id,
@@ -163,20 +167,39 @@ def _visitor(session: Session, row: Any, way: str) -> Visitor:
         contact=person.name if person else "",
         phone=person.phone if person else "",
         town=recipient.town,
-        enterprises=_spoken_for(session, recipient.id, version.pledge),
+        enterprises=enterprises,
         fields={**campaign.fields, **version.fields, **recipient.fields},
         expires_at=_expires_at(campaign),
         opened_at=recipient.opened_at,
     )
 
 
-def _spoken_for(session: Session, recipient_id: int, pledge: str) -> list[Spoken]:
-    refused = select(func.max(Refusal.declined_at)).where(Refusal.enterprise_id == Enterprise.id, Refusal.pledge == pledge).scalar_subquery()
+def _people(session: Session, recipients: Collection[int]) -> dict[int, Any]:
+    """Return the first contact of each recipient who was not erased."""
     statement = (
-        select(Enterprise.id, Enterprise.name, Enterprise.credit_code, Signature, refused.label("refused_at"))
-        .join(RecipientEnterprise, RecipientEnterprise.enterprise_id == Enterprise.id)
-        .outerjoin(Signature, (Signature.enterprise_id == Enterprise.id) & (Signature.pledge == pledge) & Signature.state.in_(CURRENT))
-        .where(RecipientEnterprise.recipient_id == recipient_id)
+        select(RecipientContact.recipient_id, Contact.id, Contact.name, Contact.phone)
+        .join(Contact, RecipientContact.contact_id == Contact.id)
+        .where(RecipientContact.recipient_id.in_(recipients), Contact.erased_at.is_(None))
+        .order_by(RecipientContact.rank.desc())
+    )
+    return {row.recipient_id: row for row in session.execute(statement)}
+
+
+def _spoken_for(session: Session, recipients: Collection[int]) -> dict[int, list[Spoken]]:
+    """Return the enterprises that each recipient speaks for, with their current signature of his campaign's pledge."""
+    mine = (Refusal.enterprise_id == Enterprise.id, Refusal.pledge == PledgeVersion.pledge)
+    refused = select(func.max(Refusal.declined_at)).where(*mine).correlate(Enterprise, PledgeVersion).scalar_subquery()
+    current = (Signature.enterprise_id == Enterprise.id, Signature.pledge == PledgeVersion.pledge, Signature.state.in_(CURRENT))
+    statement = (
+        select(RecipientEnterprise.recipient_id, Enterprise.id, Enterprise.name, Enterprise.credit_code, Signature, refused.label("refused_at"))
+        .join(Enterprise, RecipientEnterprise.enterprise_id == Enterprise.id)
+        .join(Campaign, Campaign.id == RecipientEnterprise.campaign_id)
+        .join(PledgeVersion, PledgeVersion.id == Campaign.pledge_version_id)
+        .outerjoin(Signature, and_(*current))
+        .where(RecipientEnterprise.recipient_id.in_(recipients))
         .order_by(Enterprise.id)
     )
-    return [Spoken(row.id, row.name, row.credit_code or "", row.Signature, row.refused_at) for row in session.execute(statement)]
+    found: dict[int, list[Spoken]] = {key: [] for key in recipients}
+    for row in session.execute(statement):
+        found[row.recipient_id].append(Spoken(row.id, row.name, row.credit_code or "", row.Signature, row.refused_at))
+    return found
