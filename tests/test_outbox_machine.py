@@ -1,4 +1,4 @@
-"""No interleaving of claims, answers, crashes, receipts, settling and stops sends twice, loses anybody, or makes the statement lie.
+"""No interleaving of claims, answers, crashes, receipts, settling, signatures and stops sends twice, loses anybody, or makes the statement lie.
 
 The machine drives the real functions of the outbox on a real database, by the database's own clock. Only the provider is written by
 hand, at the network's seam: it keeps what it accepted, and its list shows that a little late, but within the grace of settling.
@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 from sqlalchemy import Row, text
+from sqlalchemy.orm import Session
 
 from outreach import clock
 from outreach.campaigns import ladder, launching, progress
@@ -27,11 +28,17 @@ from outreach.outbox import receipts, senders, settle
 from outreach.outbox.claim import Claimed
 from outreach.outbox.settle import Question
 from outreach.outbox.states import RANK
+from outreach.pledges import corrections, signing
+from outreach.pledges.corrections import CorrectionRequest
+from outreach.pledges.signing import DeclineRequest
 
 from drive import GRACE, LEASE, OVER, REMINDER, SHORT, Office, office, phone, recount  # isort: skip
 
 TIMEOUT = timedelta(seconds=5)
 DAYS = {"sms": timedelta(hours=72)}
+LAST_DAY = timedelta(days=8)
+DAY_OF_GRACE = LAST_DAY + timedelta(minutes=10)
+"""Until the reminders are over also for a story that takes long to tell."""
 PEOPLE = 6
 TABLES = [table.name for table in Base.metadata.sorted_tables]
 LAG = GRACE.settle_grace - timedelta(seconds=1)
@@ -103,12 +110,19 @@ class Scene:
 
     desk: Office
     enterprises: list[int] = field(default_factory=list)
+    recipients: dict[int, int] = field(default_factory=dict)
+    """Of each enterprise."""
 
     def keep(self) -> None:
-        """Copy every table."""
+        """Copy every table. The evidence, which lets nothing be taken away, must let it be here."""
         with self.desk.database.write() as session:
+            spoken = session.execute(text("select enterprise_id, recipient_id from recipient_enterprise"))
+            self.recipients = {row.enterprise_id: row.recipient_id for row in spoken}
             for name in TABLES:
                 session.execute(text(f"create table kept_{name} as select * from {name}"))
+            if not self.desk.database.is_postgresql:
+                for name in session.scalars(text("select name from sqlite_master where type = 'trigger'")).all():
+                    session.execute(text(f"drop trigger {name}"))
 
     def restore(self) -> None:
         """Put every table back."""
@@ -122,7 +136,7 @@ class Scene:
 
 
 class Drive(RuleBasedStateMachine):
-    """A campaign of two steps to six enterprises; the last three of them share one phone."""
+    """A campaign to six enterprises, the last three of which share one phone: an invitation, and reminders again and again until a day."""
 
     def __init__(self, scene: Scene) -> None:
         super().__init__()
@@ -133,6 +147,11 @@ class Drive(RuleBasedStateMachine):
         self.codes = itertools.count(1)
         self.suppressed: set[str] = set()
         self.settled: set[int] = set()
+        self.on_paper: set[int] = set()
+        """Signed on a paper whose scan is missing: nothing is settled, but nobody is reminded."""
+        self.stopped: set[int] = set()
+        self.acts = 0
+        self.elapsed = timedelta(0)
         self.seen: dict[int, str] = {}
         self.looked_at: Any = None
 
@@ -150,12 +169,15 @@ class Drive(RuleBasedStateMachine):
             if claimed.campaign_id is not None:
                 assert running
                 assert claimed.message.to not in self.suppressed
-                assert not self.speaks_for(claimed.message.delivery) <= self.settled
+                step, recipient, spoken = self.speaks_for(claimed.message.delivery)
+                assert recipient not in self.stopped
+                assert not spoken <= self.settled | (self.on_paper if step == 2 else set())
 
-    def speaks_for(self, delivery: int) -> set[int]:
-        spoken = "select enterprise_id from recipient_enterprise s join delivery d on d.recipient_id = s.recipient_id where d.id = :d"
+    def speaks_for(self, delivery: int) -> tuple[int, int, set[int]]:
+        spoken = "select d.step, d.recipient_id, s.enterprise_id from recipient_enterprise s join delivery d on d.recipient_id = s.recipient_id where d.id = :d"
         with self.desk.database.read() as session:
-            return set(session.scalars(text(spoken), {"d": delivery}))
+            rows = session.execute(text(spoken), {"d": delivery}).all()
+        return rows[0].step, rows[0].recipient_id, {row.enterprise_id for row in rows}
 
     @precondition(lambda self: self.hand)
     @rule(choices=st.lists(st.tuples(places, st.sampled_from(ANSWERS)), min_size=1, max_size=5))
@@ -196,6 +218,7 @@ class Drive(RuleBasedStateMachine):
     @rule(span=spans)
     def time_passes(self, span: timedelta) -> None:
         self.desk.elapse(span)
+        self.elapsed += span
         self.provider.elapse(span)
         for held in self.hand:
             held.age += span
@@ -214,7 +237,12 @@ class Drive(RuleBasedStateMachine):
         if "campaigns" in what:
             with self.desk.database.write() as session:
                 progress.review(session, settings=self.desk.settings, now=clock.now())
+                before = self.count(session)
                 ladder.advance(session, mode="rehearsal", now=clock.now())
+                assert self.elapsed < DAY_OF_GRACE or self.count(session) == before, "a reminder after the last day"
+
+    def count(self, session: Session) -> int:
+        return int(session.execute(text("select count(*) from delivery")).scalar_one())
 
     def ask(self, *, answers: bool) -> None:
         with self.desk.database.write() as session:
@@ -242,16 +270,47 @@ class Drive(RuleBasedStateMachine):
         with self.desk.database.read() as session:
             return str(session.execute(text("select state from campaign")).scalar_one())
 
-    @rule(act=st.sampled_from(["mend", "mend", "sign", "stop", "code", "pause", "cancel"]), place=places)
+    @rule(act=st.sampled_from(["mend", "mend", "code", "opt_out", "pause", "cancel"]), place=places)
     def somebody_acts(self, act: str, place: int) -> None:
         getattr(self, act)(place)
 
-    def sign(self, place: int) -> None:
-        enterprise = self.scene.enterprises[place % PEOPLE]
-        self.settled.add(enterprise)
-        self.desk.settle_enterprise(enterprise)
+    @rule(act=st.sampled_from(["sign", "paper", "decline", "withdraw", "stop"]), place=places)
+    def an_enterprise_acts(self, act: str, place: int) -> None:
+        self.acts += 1
+        getattr(self, act)(self.scene.enterprises[place % PEOPLE])
 
-    def stop(self, place: int) -> None:
+    def sign(self, enterprise: int) -> None:
+        self.settled.add(enterprise)
+        self.desk.sign(self.desk.signing(self.scene.recipients[enterprise]))
+
+    def paper(self, enterprise: int) -> None:
+        self.on_paper.add(enterprise)
+        self.desk.sign(self.desk.signing(self.scene.recipients[enterprise], way="paper", method="paper", state="pending", recorded_by="alice"))
+
+    def decline(self, enterprise: int) -> None:
+        """Say no; who has signed must withdraw instead, and a paper counts as signed here."""
+        self.settled |= {enterprise} - self.on_paper
+        visitor = self.desk.visitor(self.scene.recipients[enterprise])
+        values = {"recipient_id": visitor.recipient_id, "campaign_id": visitor.campaign_id, "way": "link", "reason": "", "at": clock.now()}
+        with self.desk.database.write() as session:
+            signing.decline(session, [DeclineRequest(enterprise_ids=[enterprise], version_id=visitor.version.id, **values)])
+
+    def withdraw(self, enterprise: int) -> None:
+        (spoken,) = self.desk.visitor(self.scene.recipients[enterprise]).enterprises
+        if spoken.signature is not None:
+            self.settled.add(enterprise)
+            self.on_paper.discard(enterprise)
+            with self.desk.database.write() as session:
+                signing.withdraw(session, spoken.signature.serial, reason="", by="alice", now=clock.now())
+
+    def stop(self, enterprise: int) -> None:
+        """Say that the letter is for somebody else."""
+        recipient = self.scene.recipients[enterprise]
+        self.stopped.add(recipient)
+        with self.desk.database.write() as session:
+            corrections.correct(session, [CorrectionRequest(recipient_id=recipient, kind="not_principal", detail="", way="link", at=clock.now())])
+
+    def opt_out(self, place: int) -> None:
         self.suppressed.add(phone(place % 4 + 1))
         self.desk.suppress(phone(place % 4 + 1))
 
@@ -283,9 +342,9 @@ class Drive(RuleBasedStateMachine):
     def all_is_well(self) -> None:
         """Look only when something changed: most of what may happen changes nothing."""
         with self.desk.database.read() as session:
-            rows = session.execute(text("select id, recipient_id, step, purpose, state, reason, doubled, attempt from delivery order by id")).all()
+            rows = session.execute(text("select id, recipient_id, step, occurrence, purpose, state, reason, doubled, attempt from delivery order by id")).all()
             held = session.execute(text("select id, holder from address order by id")).all()
-        if (facts := (rows, held, len(self.settled), len(self.provider.kept))) != self.looked_at:
+        if (facts := (rows, held, self.acts, len(self.provider.kept))) != self.looked_at:
             self.looked_at = facts
             self.nobody_is_written_to_twice(rows)
             self.no_delivery_goes_back({row.id: row.state for row in rows})
@@ -295,7 +354,7 @@ class Drive(RuleBasedStateMachine):
             assert told == recount(self.desk)
 
     def nobody_is_written_to_twice(self, rows: Sequence[Row[Any]]) -> None:
-        keys = {row.id: (row.recipient_id, row.step, row.purpose) for row in rows}
+        keys = {row.id: (row.recipient_id, row.step, row.occurrence, row.purpose) for row in rows}
         written = Counter(keys[kept.message.delivery] for kept in self.provider.kept)
         assert not written or max(written.values()) == 1, written
         assert not any(row.doubled for row in rows)
@@ -310,14 +369,15 @@ class Drive(RuleBasedStateMachine):
         """Let everything come to its end: then nobody is forgotten, and what the provider did is what we say."""
         self.crash()
         self.mend()
-        for _ in range(6):
-            self.time_passes(OVER)
+        for round_ in range(6):
+            self.time_passes(OVER if round_ != 3 else LAST_DAY)
             self.a_tick({"leases", "questions", "campaigns", "receipts"})
             self.send_all()
             self.desk.hear(*(Receipt("twilio", kept.reference, kept.outcome, kept.message.delivery, kept.message.attempt) for kept in self.provider.kept))
             self.all_is_well()
             if self.state() in ("finished", "cancelled") and all(state in FINAL for state in self.seen.values()):
                 break
+        assert self.state() in ("finished", "cancelled")
         rows = {row.id: row for row in self.desk.deliveries()}
         for kept in self.provider.kept:
             assert rows[kept.message.delivery].state == kept.outcome
@@ -338,8 +398,9 @@ def play(database: Database, home: Path, **profile: Any) -> None:
     desk = office(database, home)
     phones = [phone(number) for number in (1, 2, 3, 4, 4, 4)]
     scene = Scene(desk, desk.enterprises(PEOPLE, phones=phones))
-    steps = [{"channel": "sms", "template": SHORT}, {"channel": "sms", "template": REMINDER, "when": "unsigned", "after": "1s"}]
-    desk.launch(one_per="enterprise", steps=steps, alternates=0)
+    again = {"every": "40s", "until": (clock.now() + LAST_DAY).isoformat()}
+    steps = [{"channel": "sms", "template": SHORT}, {"channel": "sms", "template": REMINDER, "when": "unsigned", "after": "1s", **again}]
+    desk.asking(one_per="enterprise", steps=steps, alternates=0)
     scene.keep()
     checks = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
     machine: Any = lambda: Drive(scene)  # noqa: E731
