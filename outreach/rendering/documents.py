@@ -73,8 +73,8 @@ def joined(parts: Sequence[bytes], *, now: datetime) -> bytes:
 
 def _dated(content: bytes, now: datetime) -> bytes:
     """Put a fixed date and number in the places of those that PDFium draws from clock and chance; no byte moves."""
-    moment = now.astimezone(UTC).strftime("%Y%m%d%H%M%S").encode()
-    content = re.sub(rb"(?<=/CreationDate\(D:)\d{14}(?=\))", moment, content, count=1)
+    moment = now.astimezone(UTC).strftime("%Y%m%d%H%M%S+00'00'").encode()
+    content = re.sub(rb"(?<=/CreationDate\(D:)\d{14}[+-]\d\d'\d\d'(?=\))", moment, content, count=1)
     number = re.compile(rb"(?<=/ID\[<)[0-9A-F]{32}(><)[0-9A-F]{32}(?=>\])")
     drawn = hashlib.sha256(number.sub(b"", content)).hexdigest()[:32].upper().encode()
     return number.sub(drawn + rb"\g<1>" + drawn, content)
