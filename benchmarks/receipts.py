@@ -14,13 +14,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 from urllib.parse import urlencode
 
 import uvicorn
 import uvloop
+import wire
 from sqlalchemy import func, select
 from starlette.applications import Starlette
 from twilio.request_validator import RequestValidator
@@ -35,8 +36,7 @@ SAMPLE = 4000
 OFFICE = settings.load("/")
 VALIDATOR = RequestValidator(OFFICE.twilio_auth_token)
 HEAD = (
-    "POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
-    "X-Twilio-Signature: {signature}\r\nContent-Length: {length}\r\n\r\n"
+    "POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nX-Twilio-Signature: {signature}\r\nContent-Length: {length}\r\n\r\n"
 )
 
 
@@ -134,59 +134,15 @@ def measure(url: str, requests: Sequence[bytes], connections: int, *, at_most: i
         port = listener.getsockname()[1]
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(post(port, requests[:1], 1))  # until it has started
+            runner.run(wire.post(port, requests[:1], 1))  # until it has started
             begun = time.perf_counter()
-            times = runner.run(post(port, requests[1:], connections))
+            times = runner.run(wire.post(port, requests[1:], connections))
             spent = time.perf_counter() - begun
     finally:
         process.terminate()
         process.wait()
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return Figures(len(times) / spent, sorted(times)[len(times) * 99 // 100] * 1000, (used.ru_utime + used.ru_stime - before) / len(requests) * 1e6)
-
-
-async def post(port: int, requests: Sequence[bytes], connections: int) -> list[float]:
-    """Send all requests over some connections, each with one request at a time, and return how long each took."""
-    waiting, times = iter(requests), []
-    callers = [Caller(waiting, times) for _ in range(connections)]
-    for caller in callers:
-        await asyncio.get_running_loop().create_connection(lambda caller=caller: caller, "127.0.0.1", port)  # type: ignore[misc]
-    await asyncio.gather(*(caller.done for caller in callers))
-    return times
-
-
-class Caller(asyncio.Protocol):
-    """One connection of the provider."""
-
-    def __init__(self, waiting: Iterator[bytes], times: list[float]) -> None:
-        self._waiting = waiting
-        self._times = times
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport: asyncio.Transport = transport  # type: ignore[assignment]
-        self._next()
-
-    def data_received(self, data: bytes) -> None:
-        if not data.startswith(b"HTTP/1.1 204"):
-            self.done.set_exception(RuntimeError(data.decode("latin-1")))
-            self._transport.close()
-            return
-        self._times.append(time.perf_counter() - self._begun)
-        self._next()
-
-    def connection_lost(self, error: Exception | None) -> None:
-        if not self.done.done():
-            self.done.set_exception(error or ConnectionError("the server hung up"))
-
-    def _next(self) -> None:
-        request = next(self._waiting, None)
-        if request is None:
-            self.done.set_result(None)
-            self._transport.close()
-            return
-        self._begun = time.perf_counter()
-        self._transport.write(request)
 
 
 if __name__ == "__main__":

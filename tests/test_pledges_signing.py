@@ -70,7 +70,7 @@ def test_a_signature_names_its_version_its_way_and_its_checks_and_settles_the_en
     assert (row.version_id, row.way, row.checks, row.state, row.enterprise) == (version.id, "code", ["phone_last4"], "signed", known.name)
     assert (known.outcome, known.settled_at) == ("signed", row.signed_at)
     assert row.serial == f"{row.signed_at.astimezone(clock.OFFICE_ZONE).year}-000001"
-    assert acts(desk) == ["signed", "opened"]
+    assert acts(desk) == ["signed"]
     assert desk.rows(Recipient)[0].opened_at is not None
 
 

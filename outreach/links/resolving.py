@@ -80,16 +80,15 @@ def resolve_all(session: Session, links: Iterable[str], *, settings: Settings, n
     """Return who each link belongs to, with a few statements for all; a link that is not valid is left out."""
     claims = {token: claimed for token in links if (claimed := personal.read(token))}
     wanted = {claimed.recipient_id for claimed in claims.values()}
-    rows = {row.Recipient.id: row for row in session.execute(_recipients().where(Recipient.id.in_(wanted)))}
+    doors = _doors(session, select(Recipient).where(Recipient.id.in_(wanted)), settings=settings, now=now)
     held = {}
     for token, claimed in claims.items():
-        row = rows.get(claimed.recipient_id)
-        holds = claimed.holds(settings.office_key, row.Recipient.generation if row else NEVER)
-        if row is not None and holds and _open(row, settings, now):
-            held[token] = (claimed, row)
-    ids = {claimed.recipient_id for claimed, _row in held.values()}
+        door = doors.get(claimed.recipient_id)
+        if claimed.holds(settings.office_key, door.recipient.generation if door else NEVER) and door:
+            held[token] = (claimed, door)
+    ids = {claimed.recipient_id for claimed, _door in held.values()}
     people, spoken = _people(session, ids), _spoken_for(session, ids)
-    return {token: _visitor(row, claimed.way, people.get(row.Recipient.id), spoken[row.Recipient.id]) for token, (claimed, row) in held.items()}
+    return {token: _visitor(door, claimed.way, people.get(claimed.recipient_id), spoken[claimed.recipient_id]) for token, (claimed, door) in held.items()}
 
 
 def by_code(session: Session, code: str, digits: str, *, address: str, settings: Settings, now: datetime) -> str:
@@ -104,12 +103,12 @@ def by_code(session: Session, code: str, digits: str, *, address: str, settings:
         raise CodeMistyped(what="code")
     bounds = guessing.for_code(settings.office_key, typed, address)
     guessing.spend(session, bounds, now=now)
-    row = session.execute(_recipients().where(Recipient.code == typed)).one_or_none()
-    way = _way_of(session, row.Recipient.id, tidy(digits)) if row and _open(row, settings, now) else None
-    if row is None or way is None:
-        raise CodeUnknown(what="code")
-    guessing.give_back(session, bounds)
-    return personal.make(settings.office_key, row.Recipient.id, row.Recipient.generation, way)
+    doors = _doors(session, select(Recipient).where(Recipient.code == typed), settings=settings, now=now)
+    for door in doors.values():
+        if way := _way_of(session, door.recipient.id, tidy(digits)):
+            guessing.give_back(session, bounds)
+            return personal.make(settings.office_key, door.recipient.id, door.recipient.generation, way)
+    raise CodeUnknown(what="code")
 
 
 def revoke(session: Session, codes: Sequence[str]) -> int:
@@ -125,16 +124,32 @@ def tidy(typed: str) -> str:
     return re.sub(r"[\s\-_.·　]+", "", plain).upper()
 
 
-def _recipients() -> Select[Recipient, Campaign, PledgeVersion]:
-    return (
-        select(Recipient, Campaign, PledgeVersion)
-        .join(Campaign, Campaign.id == Recipient.campaign_id)
-        .join(PledgeVersion, PledgeVersion.id == Campaign.pledge_version_id)
-    )
+@dataclass(frozen=True, slots=True)
+class _Door:
+    """A recipient whose campaign can be answered now."""
+
+    recipient: Recipient
+    campaign: Campaign
+    version: PledgeVersion
 
 
-def _open(row: Any, settings: Settings, now: datetime) -> bool:
-    campaign: Campaign = row.Campaign
+def _doors(session: Session, recipients: Select[Recipient], *, settings: Settings, now: datetime) -> dict[int, _Door]:
+    """Return those of the recipients whose campaign asks for a pledge, is of this mode, launched, and not over.
+
+    The few campaigns are loaded apart from their many recipients, or each row would bring its campaign's whole plan along.
+    """
+    found = {recipient.id: recipient for recipient in session.scalars(recipients)}
+    wanted = {recipient.campaign_id for recipient in found.values()}
+    asking = select(Campaign, PledgeVersion).join(PledgeVersion, PledgeVersion.id == Campaign.pledge_version_id).where(Campaign.id.in_(wanted))
+    campaigns = {row.Campaign.id: row for row in session.execute(asking) if _open(row.Campaign, settings, now)}
+    return {
+        key: _Door(recipient, campaigns[recipient.campaign_id].Campaign, campaigns[recipient.campaign_id].PledgeVersion)
+        for key, recipient in found.items()
+        if recipient.campaign_id in campaigns
+    }
+
+
+def _open(campaign: Campaign, settings: Settings, now: datetime) -> bool:
     return campaign.mode == settings.mode and campaign.launched_at is not None and now < _expires_at(campaign)
 
 
@@ -155,8 +170,8 @@ def _way_of(session: Session, recipient_id: int, digits: str) -> str | None:
     return "credit" if any(tokens.same(str(code)[-6:], digits) for code in credit_codes) else None
 
 
-def _visitor(row: Any, way: str, person: Any, enterprises: Sequence[Spoken]) -> Visitor:
-    recipient, campaign, version = row.Recipient, row.Campaign, row.PledgeVersion
+def _visitor(door: _Door, way: str, person: Any, enterprises: Sequence[Spoken]) -> Visitor:
+    recipient, campaign, version = door.recipient, door.campaign, door.version
     return Visitor(
         recipient_id=recipient.id,
         campaign_id=campaign.id,

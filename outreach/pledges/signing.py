@@ -324,20 +324,25 @@ def withdraw(session: Session, serial: str, *, reason: str, by: str, now: dateti
 
 def opened(session: Session, recipients: Sequence[int], *, now: datetime | None) -> None:
     """Write down the first opening of each recipient's page, and of the enterprises spoken for; later ones change nothing."""
+    fresh = _open(session, recipients, now=now)
+    sealing.append(session, [Entry(act="opened", at=now, enterprise_id=None, recipient_id=key, signature_id=None, facts={}) for key in fresh if now])
+
+
+def _open(session: Session, recipients: Sequence[int], *, now: datetime | None) -> list[int]:
+    """Mark recipients and their enterprises as having opened, and return those recipients who had not before."""
     fresh = list(session.scalars(select(Recipient.id).where(Recipient.id.in_(set(recipients)), Recipient.opened_at.is_(None)).order_by(Recipient.id)))
     if not fresh or now is None:
-        return
+        return []
     spoken = select(RecipientEnterprise.enterprise_id).where(RecipientEnterprise.recipient_id.in_(fresh))
     enterprises = list(session.scalars(select(Enterprise.id).where(Enterprise.id.in_(spoken), Enterprise.opened_at.is_(None))))
     bulk.lock_rows(session, Enterprise, enterprises)
     session.execute(update(Enterprise).where(Enterprise.id.in_(enterprises), Enterprise.opened_at.is_(None)).values(opened_at=now))
     first = update(Recipient).where(Recipient.id.in_(fresh), Recipient.opened_at.is_(None)).values(opened_at=now).returning(Recipient.id)
-    mine = list(session.scalars(first))
-    sealing.append(session, [Entry(act="opened", at=now, enterprise_id=None, recipient_id=key, signature_id=None, facts={}) for key in mine])
+    return list(session.scalars(first))
 
 
 def _count_as_opened(session: Session, requests: Sequence[SignRequest | DeclineRequest]) -> None:
-    """Who acts has opened, whether or not the page's own sign came through."""
+    """Who acts has opened, whether or not the page's own sign came through; the act itself is the evidence."""
     recipients = [request.recipient_id for request in requests if request.recipient_id is not None and request.way not in ("paper", "staff")]
     if recipients:
-        opened(session, recipients, now=max(request.at for request in requests))
+        _open(session, recipients, now=max(request.at for request in requests))
