@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
@@ -90,17 +90,24 @@ def _format(office: Office, out: Path) -> str:
 
 def _write_file(format: str, table: Table, rows: Rows, out: Path) -> None:
     counted = _Counted(rows)
-    part = out.with_name(f"{out.name}.{os.getpid()}.part")
+    with whole_file(out) as stream:
+        WRITERS[format](table, stream, counted)
+    note(_("Written: {path} (rows: {count})").format(path=out, count=counted.count))
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file to write that is there whole at the end, or as it was before. Raises FileUnwritable."""
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         with part.open("wb") as stream:
-            WRITERS[format](table, stream, counted)
-        part.replace(out)
+            yield stream
+        part.replace(path)
     except OSError as error:
-        raise FileUnwritable(path=out, why=error.strerror or error) from error
+        raise FileUnwritable(path=path, why=error.strerror or error) from error
     finally:
         with suppress(OSError):
             part.unlink()
-    note(_("Written: {path} (rows: {count})").format(path=out, count=counted.count))
 
 
 class _Counted:

@@ -102,18 +102,20 @@ def signatures(session: Session, *, by: Sequence[str] = DEFAULT_BY, **which: Unp
 
 def _counted(session: Session, by: Sequence[str], which: Which) -> Iterator[Sequence[Any]]:
     """Yield the groups' values, a column and how many stand in it; then the same of pending papers, under the way of the paper."""
-    stands, groups, chosen = _chosen(session, which)
+    stands, wanted = chosen(session, which)
+    groups = _groups(stands)
     keys = [groups[key].label(key) for key in by]
     waiting = [(stands.c.pending_way if key == "way" else groups[key]).label(key) for key in by]
     for own, column, condition in ((keys, stands.c.column, None), (waiting, literal("pending"), stands.c.pending_id.is_not(None))):
-        each = _joined(select(*own, column.label("column")), stands).where(*chosen, *([] if condition is None else [condition])).subquery()
+        each = _joined(select(*own, column.label("column")), stands).where(*wanted, *([] if condition is None else [condition])).subquery()
         grouped_rows: Iterable[Sequence[Any]] = session.execute(select(*each.c, func.count()).group_by(*each.c))
         yield from grouped_rows
 
 
-def _chosen(session: Session, which: Which) -> tuple[Subquery, Mapping[str, ColumnElement[Any]], list[ColumnElement[bool]]]:
+def chosen(session: Session, which: Which) -> tuple[Subquery, list[ColumnElement[bool]]]:
+    """Return where the enterprises stand, and the conditions on them and on `Enterprise` that say which are asked for."""
     stands = standing.standings(session, campaign=which.get("campaign"), pledge=which.get("pledge"), mode=which.get("mode", "production"))
-    return stands, _groups(stands), _conditions(session, stands, which)
+    return stands, _conditions(session, stands, which)
 
 
 def _conditions(session: Session, stands: Subquery, which: Which) -> list[ColumnElement[bool]]:
@@ -149,8 +151,8 @@ def columns(by: Sequence[str] = ()) -> list[Column]:
 
 def total(session: Session, **which: Unpack[Which]) -> int:
     """Return how many the list holds."""
-    stands, _groups, chosen = _chosen(session, which)
-    return session.scalar(_joined(select(func.count()), stands).where(*chosen)) or 0
+    stands, wanted = chosen(session, which)
+    return session.scalar(_joined(select(func.count()), stands).where(*wanted)) or 0
 
 
 def rows(
@@ -161,9 +163,10 @@ def rows(
     The contact is the one who signed, else the first-ranked one; of an erased contact nothing is told. `time` is when the enterprise
     came to stand where it does, `pending` the serial of a paper whose scan is missing.
     """
-    stands, groups, chosen = _chosen(session, which)
+    stands, wanted = chosen(session, which)
+    groups = _groups(stands)
     extra = [key for key in grouping(by) if key not in LISTED]
-    query = _list_query(stands, [groups[key].label(key) for key in extra]).where(*chosen).order_by(Enterprise.id)
+    query = _list_query(stands, [groups[key].label(key) for key in extra]).where(*wanted).order_by(Enterprise.id)
     if after is not None:
         query = query.where(Enterprise.id > after)
     if limit is not None:

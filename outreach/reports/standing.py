@@ -2,25 +2,24 @@
 
     enterprises = signed + declined + withdrawn + opened + not_opened + not_reached
 
-The last act decides between signed, declined and withdrawn, but a signature that holds goes before all. One that was superseded by
-the next year's still signed its own pledge; of several signatures an enterprise has one row only. Who has not acted has opened the
-page, or was reached (a delivery came in) without opening it, or was not reached, be it that a message is still on its way.
-A paper without its scan (待补件) is no signature: its enterprise stands where it stood before, and `pending` tells of it beside the sum.
-Signatures, openings and deliveries of a rehearsal are never in a figure of production, nor the other way about.
+What it answered is as in `pledges.answers`. Who has not answered has opened the page, or was reached (a delivery came in) without
+opening it, or was not reached, be it that a message is still on its way. A paper without its scan (待补件) is no signature: its
+enterprise stands where it stood before, and `pending` tells of it beside the sum. Answers, openings and deliveries of a rehearsal are
+never in a figure of production, nor the other way about.
 """
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Subquery, Text, and_, case, cast, exists, func, literal, null, or_, select, union_all
+from sqlalchemy import ColumnElement, Select, Subquery, Text, and_, case, func, literal, select
 from sqlalchemy.orm import Session
 
 from outreach.campaigns import directory
-from outreach.database.pledge_tables import Refusal, Scan, Signature
+from outreach.database.pledge_tables import Signature
 from outreach.database.tables import Campaign, Delivery, Enterprise, PledgeVersion, Recipient, RecipientEnterprise
-from outreach.database.types import Id
 from outreach.errors import NotFound
+from outreach.pledges import answers
 
-ANSWERS = ("signed", "declined", "withdrawn")
+ANSWERS = answers.ANSWERS
 COLUMNS = (*ANSWERS, "opened", "not_opened", "not_reached")
 """The columns that sum to `enterprises`."""
 
@@ -52,7 +51,7 @@ def _pledge(session: Session, pledge: str | None, campaign: Campaign | None) -> 
 
 
 def _standings(pledge: str | None, mode: str, campaign_id: int | None) -> Select[Any]:
-    answer, pending, spoken = _answers(pledge, mode), _pending(pledge, mode), _written_to(mode, campaign_id)
+    answer, pending, spoken = answers.answers(pledge, mode), _pending(pledge, mode), _written_to(mode, campaign_id)
     column = case(
         (answer.c.act.is_not(None), answer.c.act),
         (spoken.c.opened_at.is_not(None), literal("opened", Text())),
@@ -78,29 +77,11 @@ def _standings(pledge: str | None, mode: str, campaign_id: int | None) -> Select
     )
 
 
-def _answers(pledge: str | None, mode: str) -> Subquery:
-    """Return every act that is an answer, numbered by enterprise: place 1 is the one that decides."""
-    none = cast(null(), Id)
-    was_counted = or_(Signature.method != "paper", exists().where(Scan.signature_id == Signature.id))
-    signature = (Signature.way, Signature.id.label("signature_id"), none.label("refusal_id"))
-    holding = select(*_act(Signature, "signed", rank=0, at=Signature.signed_at), *signature).where(Signature.state == "signed")
-    superseded = select(*_act(Signature, "signed", rank=1, at=Signature.signed_at), *signature).where(Signature.state == "superseded", was_counted)
-    withdrawn = select(*_act(Signature, "withdrawn", rank=1, at=Signature.ended_at), *signature).where(Signature.state == "withdrawn")
-    declined = select(*_act(Refusal, "declined", rank=1, at=Refusal.declined_at), Refusal.way, none, Refusal.id)
-    signatures = [query.where(*_of(Signature, pledge, mode)) for query in (holding, superseded, withdrawn)]
-    acts = union_all(*signatures, declined.where(*_of(Refusal, pledge, mode))).subquery()
-    order = (acts.c.rank, acts.c["at"].desc(), acts.c.act, acts.c.signature_id.desc(), acts.c.refusal_id.desc())
-    return select(acts, _place(acts.c.enterprise_id, *order)).subquery()
-
-
-def _act(table: type[Signature] | type[Refusal], act: str, *, rank: int, at: Any) -> list[ColumnElement[Any]]:
-    return [table.enterprise_id.label("enterprise_id"), literal(act, Text()).label("act"), literal(rank).label("rank"), at.label("at")]
-
-
 def _pending(pledge: str | None, mode: str) -> Subquery:
     """Return the papers that wait for their scan, numbered by enterprise."""
     place = _place(Signature.enterprise_id, Signature.id.desc())
-    return select(Signature.id, Signature.enterprise_id, Signature.way, place).where(Signature.state == "pending", *_of(Signature, pledge, mode)).subquery()
+    waiting = select(Signature.id, Signature.enterprise_id, Signature.way, place).where(Signature.state == "pending")
+    return waiting.where(*answers.of(Signature, pledge, mode)).subquery()
 
 
 def _written_to(mode: str, campaign_id: int | None) -> Subquery:
@@ -119,12 +100,6 @@ def _written_to(mode: str, campaign_id: int | None) -> Subquery:
         .group_by(RecipientEnterprise.enterprise_id)
         .subquery()
     )
-
-
-def _of(table: type[Signature] | type[Refusal], pledge: str | None, mode: str) -> list[ColumnElement[bool]]:
-    """Return the conditions of a mode and, if one is asked for, of a pledge; what came in outside of any campaign is of either mode."""
-    in_mode = or_(table.campaign_id.is_(None), table.campaign_id.in_(_campaigns(mode)))
-    return [in_mode, *([table.pledge == pledge] if pledge is not None else [])]
 
 
 def _campaigns(mode: str) -> Select[int]:

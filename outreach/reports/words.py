@@ -149,11 +149,6 @@ def signature_state(id: str) -> str:
     return {"signed": _("signed"), "pending": _("scan missing"), "withdrawn": _("withdrawn"), "superseded": _("superseded")}.get(id, id)
 
 
-def correction(id: str) -> str:
-    """Return in words what somebody said of our list."""
-    return {"not_principal": _("is not the principal"), "closed": _("closed down"), "new_number": _("has another number")}.get(id, id)
-
-
 def condition(id: str) -> str:
     """Return in words when a step is due."""
     return {
