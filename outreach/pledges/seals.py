@@ -211,7 +211,7 @@ def _serial(reader: PdfFileReader) -> str | None:
 
 def _claimed(content: bytes) -> str | None:
     """Return the serial that a file which cannot be read names in plain sight, to say which paper it wants to be."""
-    found = re.search(rb"/Title\s*\([^)]{0,200}?(\d{4}-\d{6,})\)", content)
+    found = re.search(rb"<dc:title>.{0,400}?(\d{4}-\d{6,})<", content)
     return found[1].decode() if found else None
 
 
