@@ -6,7 +6,7 @@ import socket
 import time
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from outreach.errors import Misconfigured
 from outreach.settings import is_loopback
@@ -54,6 +54,17 @@ def post(url: str, path: str, document: Mapping[str, Any]) -> int:
     try:
         connection.request("POST", path, json.dumps(document), {"Content-Type": "application/json"})
         return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def submit(url: str, path: str, fields: Mapping[str, str]) -> tuple[int, str]:
+    """Post a form to a server of ours on this machine, as a browser does, and return the status and where it leads."""
+    connection = _connection(url, 10)
+    try:
+        connection.request("POST", path, urlencode(fields), {"Content-Type": "application/x-www-form-urlencoded"})
+        response = connection.getresponse()
+        return response.status, response.getheader("Location") or ""
     finally:
         connection.close()
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -16,7 +15,7 @@ import tomlkit
 
 from outreach import settings, tokens
 from outreach.channels import loopback
-from outreach.cli import processes
+from outreach.cli import demo_people, processes
 from outreach.cli.base import Command, Office, option, pass_office
 from outreach.cli.output import hint
 from outreach.cli.wording import statement_lines
@@ -35,7 +34,6 @@ FAULTS = {
     "receipt_reordered": 0.05,
     "undelivered": 0.04,
 }
-CODE = re.compile(r"签署码([2-9A-Z]{6})")
 PACE = {"request_timeout": "1s", "lease": "4s", "settle_grace": "2s", "receipt_wait": "3s"}
 """Seconds instead of minutes, so that what the faults made uncertain is settled while one watches."""
 
@@ -139,8 +137,11 @@ def _drive(stage: Stage, chosen: settings.Settings) -> None:
             raise StepFailed(command="sandbox | serve", answer=url)
     loopback.post(chosen.sandbox_url, "/_sandbox/faults", {"seed": 2026, "mix": FAULTS})
     statement = stage.run("campaign", "launch", NAME)
-    _witness(loopback.lines(chosen.sandbox_url, "/_sandbox/ledger"), statement)
+    ledger = loopback.lines(chosen.sandbox_url, "/_sandbox/ledger")
+    _witness(ledger, statement)
     _reports(stage, statement)
+    _sign(stage, chosen, demo_people.owners(ledger))
+    _proofs(stage)
 
 
 def _import(stage: Stage) -> None:
@@ -169,7 +170,7 @@ def _plan(stage: Stage) -> str:
 def _witness(ledger: Sequence[Mapping[str, Any]], statement: Mapping[str, Any]) -> None:
     """Count in the gateway's own ledger: it shares no code with the statement."""
     step = statement["steps"][0]
-    phones, codes = {line["to"] for line in ledger}, {CODE.findall(line["body"])[0] for line in ledger}
+    phones, codes = {line["to"] for line in ledger}, {demo_people.CODE.findall(line["body"])[0] for line in ledger}
     not_sent = sum(step["skipped"].values()) + step["failed"] + step["unknown"] + step["waiting"]["queued"]
     say(
         _("Texts at the gateway {texts} to {recipients} recipients, sent twice {doubled}, forgotten {forgotten}; faults were on").format(
@@ -189,5 +190,41 @@ def _reports(stage: Stage, statement: Mapping[str, Any]) -> None:
         click.echo(f"    {row['town']}: {'  '.join(parts)}")
     stage.run(*command, "--out", str(path), answer="xlsx")
     say(_("Workbook by town: {path}").format(path=path), " ".join([*command, "--format xlsx --out FILE"]))
+
+
+def _sign(stage: Stage, chosen: settings.Settings, people: Sequence[demo_people.Owner]) -> None:
+    """Let owners answer as people would: on the page with their code, and one on paper."""
+    url = chosen.public_url
+    signers, (refuser, stranger, on_paper) = people[:-3], people[-3:]
+    signed = demo_people.sign_some(url, signers)
+    demo_people.decline(url, refuser, "要先问律师")
+    demo_people.correct(url, stranger, "我已不是负责人，请找李四")
+    say(
+        _("At the page {url}: {signed} owners typed their code and signed, one twice; one declined, one is not the principal").format(url=url, signed=signed),
+        "pledges list",
+    )
+    sheet = stage.home / "签字表.pdf"
+    stage.run("pledges", "form", on_paper.code, "--out", str(sheet))
+    stage.run("pledges", "record-paper", "--pile", str(sheet))
+    say(
+        _("One signed on paper: the sheet printed, signed by hand, scanned, and led back to its enterprise by its QR code"),
+        f"pledges record-paper --pile {sheet.name}",
+    )
+
+
+def _proofs(stage: Stage) -> None:
+    for row in stage.run("report", "signatures", "--campaign", NAME, "--by", "town")["rows"]:
+        parts = [f"{words.column(key)} {row[key]}" for key in ("signed", "declined", "opened", "not_opened", "not_reached") if row[key]]
+        click.echo(f"    {row['town']}: {'  '.join(parts)}")
+    books = stage.home / "各镇街"
+    stage.run("report", "towns", "--campaign", NAME, "--split", "--out", str(books))
+    say(_("A workbook for each town, with the enterprises still to be visited: {path}").format(path=books), f"report towns --campaign {NAME} --split --out DIR")
+    stage.run("pledges", "certificate")
+    first = stage.run("pledges", "list", "--campaign", NAME, "--limit", "1")["rows"][0]
+    pdf = stage.home / f"{first['serial']}.pdf"
+    stage.run("pledges", "pdf", first["serial"], "--out", str(pdf))
+    say(_("A signed pledge with a seal, by a certificate that the demo made itself: {path}").format(path=pdf), f"pledges pdf {first['serial']}")
+    audit = stage.run("pledges", "audit")
+    say(_("Evidence: {checked} entries checked, {faults} faults").format(checked=audit["checked"], faults=len(audit["faults"])), "pledges audit")
     click.echo(_("Everything lies in {home}").format(home=stage.home))
     hint(f"outreach --home {stage.home} campaign status {NAME}")
