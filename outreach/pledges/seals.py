@@ -116,6 +116,20 @@ def _seal(file: Path, key_text: str, password: str, stamper: HTTPTimeStamper | N
     return Seal(signer, _subject(own), own.issuer == own.subject, _fingerprint(own), own.not_valid_after_utc, stamper)
 
 
+@dataclass(frozen=True, slots=True)
+class Described:
+    """Who a certificate names, and until when it holds."""
+
+    subject: str
+    until: datetime
+
+
+def described(file: Path) -> Described:
+    """Say whom the first certificate of a file names. Raises SealUnreadable."""
+    own = _certificates(file)[0]
+    return Described(_subject(own), own.not_valid_after_utc)
+
+
 def put_on(content: bytes, seal: Seal, *, now: datetime) -> bytes:
     """Return a PDF with the seal on it, invisible on paper, which forbids every later change. Raises Unavailable for a time stamp.
 
