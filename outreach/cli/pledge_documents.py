@@ -78,17 +78,18 @@ def certificate(office: Office) -> None:
     """Make a certificate of the office's own to seal PDFs with, and say what it is worth."""
     require_document(office)
     settings = office.settings
-    file = seals.make_certificate(settings.home, settings.office_name, now=office.now())
+    if settings.seal_key or settings.seal_certificate != seals.CERTIFICATE:
+        raise seals.SealThere(what="seal", file=settings.home / settings.seal_certificate)
     with office.database.write() as session:
+        file = seals.make_certificate(settings.home, settings.office_name, now=office.now())
         office.record(session, "pledges.certificate", str(file))
     made = seals.described(file)
     lines = [
         _("Made: {file}, and its key {key}, which nobody else may read. Keep both in your backup.").format(file=file, key=settings.home / seals.KEY),
         _("It is called {name} and holds until {day}.").format(name=made.subject, day=f"{made.until.astimezone(OFFICE_ZONE):%Y-%m-%d}"),
         _("PDFs of signed pledges that nobody has fetched yet will be sealed with it: any change to such a file is found."),
-        _(
-            "Nobody but this office vouches for it, so readers such as Acrobat or WPS say that the signer is unknown. It is for demonstrations and for use within the office; for the public, put a certificate of a licensed authority in its place (seal_certificate, seal_key)."
-        ),
+        _("Nobody but this office vouches for it, so readers such as Acrobat or WPS say that the signer is unknown."),
+        _("It is for demonstrations and for use within the office. For the public, set seal_certificate and seal_key of a licensed authority."),
     ]
     document = {"certificate": str(file), "key": str(settings.home / seals.KEY), "subject": made.subject, "until": wire(made.until), "self_made": True}
     answer(office, document, lines, next_step=command("outreach pledges pdf", "2026-000001"))
