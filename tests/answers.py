@@ -42,7 +42,8 @@ HISTORIES: Mapping[str, Sequence[tuple[str, str]]] = {
 
 def write_answers(session: Session) -> dict[int, str]:
     """Write down answers of every enterprise of the crowd, each history in turn; return which one each has."""
-    _pledges(session)
+    pledge_versions(session)
+    session.execute(text("update campaign set pledge_version_id = :key"), {"key": VERSIONS[NEW]})
     spoken = text("select e.enterprise_id, e.recipient_id, e.campaign_id from recipient_enterprise e order by e.enterprise_id")
     kept: dict[type[Any], list[dict[str, Any]]] = defaultdict(list)
     opened, outcomes, found = {}, {}, {}
@@ -82,11 +83,11 @@ def write_answers(session: Session) -> dict[int, str]:
     return found
 
 
-def _pledges(session: Session) -> None:
+def pledge_versions(session: Session) -> None:
+    """Write a version of last year's pledge, 1, and of this year's, 2, which renews it."""
     texts = {"number": 1, "title": "不欠薪倡议书", "source": "…", "letter": "…", "privacy": "…", "fields": {}, "made_at": NOON}
     rows = [{"id": key, "pledge": name, "digest": name, "renews": OLD if name == NEW else "", **texts} for name, key in VERSIONS.items()]
     bulk.insert_rows(session, PledgeVersion, rows)
-    session.execute(text("update campaign set pledge_version_id = 2"))
 
 
 def _signature(who: Mapping[str, Any], state: str, way: str, at: datetime, serial: int) -> dict[str, Any]:

@@ -94,7 +94,7 @@ def towns(session: Session, **which: Unpack[Which]) -> Iterator[Town]:
     asked = _campaigns(session, which)
     reached, said = _reached(session, stands, asked), _said(session, asked)
     query = _enterprises(stands).where(*chosen).order_by(Enterprise.town == "", Enterprise.town, Enterprise.id)
-    rows = session.execute(query, execution_options={"yield_per": signatures.SLICE})
+    rows = session.execute(query).all()
     for name, of_town in groupby(rows, key=lambda row: row.town):
         yield Town(name, list(of_town), reached, said)
 
