@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from functools import cached_property
 from types import MappingProxyType
@@ -16,6 +16,9 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from outreach import clock, i18n
 from outreach.settings import Settings
 
+Endpoint = Callable[[Request], Awaitable[Response]]
+Guard = Callable[[Endpoint], Endpoint]
+"""What makes an endpoint answer in its reader's language, and with a page whatever goes wrong."""
 HEADERS = MappingProxyType(
     {
         "Cache-Control": "no-store",

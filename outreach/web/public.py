@@ -4,8 +4,8 @@ A GET changes nothing, for apps fetch links before anybody taps them.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -19,15 +19,17 @@ from outreach.errors import BadInput, OutreachError
 from outreach.i18n import gettext as _
 from outreach.links import guessing, resolving
 from outreach.links.resolving import LinkUnknown, Visitor
-from outreach.pledges import onetime
+from outreach.pledges import copies, onetime
+from outreach.pledges.copies import Copy
+from outreach.pledges.signing import SignatureUnknown
 from outreach.settings import Settings
 from outreach.web import forms, texts
 from outreach.web.deeds import Deed, Kind, NoCorrection, NoEnterprise
 from outreach.web.forms import SignForm
 from outreach.web.groups import GroupCommit
-from outreach.web.pages import HEADERS, Pages, language, query, redirect
+from outreach.web.pages import HEADERS, Endpoint, Pages, language, query, redirect
+from outreach.web.verifying import VerifyDoor
 
-Endpoint = Callable[[Request], Awaitable[Response]]
 CONFUSABLE = frozenset("0O1ILU")
 """What stands in no code, because on paper it looks like something else."""
 BLAMED: dict[type[BadInput], str] = {NoEnterprise: "enterprise", onetime.CodeWrong: "one_time_code"}
@@ -55,11 +57,13 @@ class PublicDoor:
             ("POST", "/p/{token}/decline", self.decline),
             ("POST", "/p/{token}/correct", self.correct),
             ("POST", "/p/{token}/withdraw", self.withdraw),
-            ("GET", "/p/{token}/{deed:str}", self.back),
+            ("GET", "/p/{token}/pdf/{serial}", self.download),
+            ("GET", "/p/{token}/{deed}", self.back),
             ("GET", "/o/{token}", self.offer_opt_out),
             ("POST", "/o/{token}", self.opt_out),
         ]
-        return [Route(path, self.guarded(act), methods=[method]) for method, path, act in ways]
+        own = [Route(path, self.guarded(act), methods=[method]) for method, path, act in ways]
+        return own + VerifyDoor(self._settings, self._database, self.pages).routes(self.guarded)
 
     def guarded(self, act: Endpoint) -> Endpoint:
         """Answer in the reader's language, and whatever goes wrong with a page that says so."""
@@ -179,6 +183,26 @@ class PublicDoor:
             raise deed.error
         return deed
 
+    async def download(self, request: Request) -> Response:
+        """Hand out the PDF of a signature to whoever speaks for its enterprise; set and sealed when it is first asked for."""
+        copy = await asyncio.to_thread(self._copy, request.path_params["token"], request.path_params["serial"])
+        name = quote(f"{_('Pledge')}-{copy.name}")
+        disposition = f"attachment; filename=\"{copy.name}\"; filename*=UTF-8''{name}"
+        return Response(copy.content, media_type="application/pdf", headers={**HEADERS, "Content-Disposition": disposition})
+
+    def _copy(self, token: str, serial: str) -> Copy:
+        now = clock.now()
+        with self._database.read() as session:
+            visitor = resolving.resolve(session, token, settings=self._settings, now=now)
+            material = copies.material(session, serial)
+        if material.signature.enterprise_id not in {one.id for one in visitor.enterprises}:
+            raise SignatureUnknown(what="signature", name=serial, serial=serial)
+        if material.copy is not None:
+            return material.copy
+        copy = copies.made(material, settings=self._settings, now=now)
+        with self._database.write() as session:
+            return copies.keep(session, copy)
+
     async def send_code(self, request: Request) -> Response:
         """Send a one-time code to the registered phone."""
         await asyncio.to_thread(self._send_code, request.path_params["token"], _address(request))
@@ -223,6 +247,8 @@ class PublicDoor:
         """Write the page for what went wrong; a link that is unknown, expired or revoked looks alike."""
         titles = {404: _("This link is not valid"), 422: _("That did not work"), 429: _("Please wait a little"), 503: _("Just a moment")}
         title = titles.get(error.status, _("That did not work"))
+        if isinstance(error, SignatureUnknown):
+            title = _("There is no such number")
         lines = [i18n.say(error) if error.status < 500 else _("This page cannot be shown right now. Please try again in a few minutes.")]
         lines.append(_("Questions? Ring {hotline}.").format(hotline=self._settings.hotline))
         token = request.path_params.get("token")
