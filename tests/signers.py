@@ -56,7 +56,7 @@ class Signers:
         self.codes.append(code)
 
     def sign(self, number: int = 0, *, at: datetime = AT, **changes: Any) -> str:
-        """Let one enterprise sign, and return the serial."""
+        """Let one enterprise open its link and sign, and return the serial."""
         known: dict[str, Any] = {
             "enterprise_ids": [self.enterprises[number]],
             "version_id": self.version,
@@ -74,8 +74,11 @@ class Signers:
             "ip": "203.0.113.9",
             "user_agent": "MicroMessenger/8.0",
         }
+        request = SignRequest(**known | changes)
         with self.database.write() as session:
-            return signing.sign(session, [SignRequest(**known | changes)])[0][0].serial
+            if request.way != "paper":
+                signing.opened(session, [self.recipients[number]], now=at)
+            return signing.sign(session, [request])[0][0].serial
 
     def close(self, *, minutes: int = 1) -> int | None:
         """Close a block, so many minutes after the signing."""

@@ -24,7 +24,7 @@ def office(request: pytest.FixtureRequest) -> Iterator[Signers]:
 
 @pytest.fixture
 def signed(office: Signers) -> Signers:
-    """Two have signed, in a block each; of the third only the opening is known, in no block yet. Rows: 1 signed, 2 opened, 3, 4, 5."""
+    """Two have signed, in a block each; of the third only the opening is known, in no block yet. Rows: 1 opened, 2 signed; 3, 4; 5."""
     for number in (0, 1):
         office.sign(number)
         office.close(minutes=number)
@@ -76,16 +76,16 @@ def test_a_scan_that_came_later_makes_a_pending_paper_count(office: Signers) -> 
 
 
 EVIDENCE = {
-    "body": ("update evidence set body = replace(body, '鞋业', '皮业') where id = 1", [("root_wrong", "block 1"), ("row_altered", "evidence 1")]),
-    "leaf": ("update evidence set leaf = 'ab' || substr(leaf, 3) where id = 3", [("row_altered", "evidence 3")]),
-    "act": ("update evidence set act = 'code_sent' where id = 2", [("row_altered", "evidence 2")]),
-    "enterprise": ("update evidence set enterprise_id = null where id = 1", [("row_altered", "evidence 1")]),
-    "recipient": ("update evidence set recipient_id = 2 where id = 2", [("row_altered", "evidence 2")]),
+    "body": ("update evidence set body = replace(body, '鞋业', '皮业') where id = 2", [("root_wrong", "block 1"), ("row_altered", "evidence 2")]),
+    "leaf": ("update evidence set leaf = 'ab' || substr(leaf, 3) where id = 4", [("row_altered", "evidence 4")]),
+    "act": ("update evidence set act = 'code_sent' where id = 1", [("row_altered", "evidence 1")]),
+    "enterprise": ("update evidence set enterprise_id = null where id = 2", [("row_altered", "evidence 2")]),
+    "recipient": ("update evidence set recipient_id = 2 where id = 1", [("row_altered", "evidence 1")]),
     "open row": ("update evidence set body = '{}' where id = 5", [("row_altered", "evidence 5")]),
     "position": ("update evidence set position = 1 - position where block_id = 1", [("root_wrong", "block 1")]),
-    "lost": ("delete from evidence where id = 2", [("position_wrong", "block 1"), ("root_wrong", "block 1")]),
-    "taken out": ("update evidence set block_id = null, position = null where id = 4", [("position_wrong", "block 2"), ("root_wrong", "block 2")]),
-    "moved": ("update evidence set block_id = 2, position = 2 where id = 2", [("root_wrong", "block 1"), ("position_wrong", "block 2")]),
+    "lost": ("delete from evidence where id = 1", [("position_wrong", "block 1"), ("root_wrong", "block 1")]),
+    "taken out": ("update evidence set block_id = null, position = null where id = 3", [("position_wrong", "block 2"), ("root_wrong", "block 2")]),
+    "moved": ("update evidence set block_id = 2, position = 2 where id = 1", [("root_wrong", "block 1"), ("position_wrong", "block 2")]),
 }
 
 
@@ -100,9 +100,9 @@ def test_an_altered_row_of_evidence_is_found(signed: Signers, statement: str, fo
 
 def test_a_row_whose_leaf_was_forged_with_its_body_is_found_by_the_root(signed: Signers) -> None:
     signed.unguard()
-    body = signed.rows("select body from evidence where id = 2")[0].body
-    signed.forge(2, body.replace('"opened"', '"code_sent"'))
-    signed.write("update evidence set act = 'code_sent' where id = 2")
+    body = signed.rows("select body from evidence where id = 1")[0].body
+    signed.forge(1, body.replace('"opened"', '"code_sent"'))
+    signed.write("update evidence set act = 'code_sent' where id = 1")
     assert signed.faults() == [("root_wrong", "block 1")]
 
 
@@ -141,14 +141,14 @@ def test_a_lost_block_is_found(signed: Signers) -> None:
 
 def test_altered_personal_data_are_found(signed: Signers) -> None:
     with signed.database.write() as session:
-        session.get_one(EvidencePersonal, 1).content = {"signer": "李四"}
-        session.get_one(EvidencePersonal, 3).salt = "00" * 16
-    assert [fault for fault in signed.faults() if fault[0] == "personal_altered"] == [("personal_altered", "evidence 1"), ("personal_altered", "evidence 3")]
+        session.get_one(EvidencePersonal, 2).content = {"signer": "李四"}
+        session.get_one(EvidencePersonal, 4).salt = "00" * 16
+    assert [fault for fault in signed.faults() if fault[0] == "personal_altered"] == [("personal_altered", "evidence 2"), ("personal_altered", "evidence 4")]
 
 
 def test_personal_data_that_are_gone_without_an_erasure_are_found(signed: Signers) -> None:
-    signed.write("delete from evidence_personal where evidence_id = 3")
-    assert ("personal_missing", "evidence 3") in signed.faults()
+    signed.write("delete from evidence_personal where evidence_id = 4")
+    assert ("personal_missing", "evidence 4") in signed.faults()
 
 
 SIGNATURE: dict[str, Any] = {
@@ -228,6 +228,6 @@ def test_an_altered_scan_and_an_altered_pdf_are_found(signed: Signers) -> None:
 
 def test_no_fault_tells_anything_personal(signed: Signers) -> None:
     signed.write("update signature set signer = '李四'")
-    signed.write("delete from evidence_personal where evidence_id = 3")
+    signed.write("delete from evidence_personal where evidence_id = 4")
     assert NAME not in str(signed.audit())
     assert "李四" not in str(signed.audit())

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from outreach.cli import pledge_documents, pledge_evidence
 from outreach.cli.base import Office, group, option, pass_office
 from outreach.cli.files import OUT, deliver_list
 from outreach.cli.output import answer, command, note
@@ -125,3 +126,7 @@ def _in_words(table: Table) -> Table:
     known = lists.kinds()
     rows = [{**row, "kind": known[row["kind"]]} for row in table.rows]
     return Table(table.report, table.columns, rows, total=table.total, next=table.next)
+
+
+pledge_documents.add_to(pledges)
+pledge_evidence.add_to(pledges)

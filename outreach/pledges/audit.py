@@ -17,9 +17,10 @@ ROW = (Evidence.id, Evidence.act, Evidence.at, Evidence.enterprise_id, Evidence.
 PERSONAL = (EvidencePersonal.evidence_id.label("personal_id"), EvidencePersonal.salt, EvidencePersonal.content)
 
 
-def audit(session: Session) -> Report:
+def audit(session: Session, *, published: str = "") -> Report:
     """Examine all evidence and return what was found; `checked` counts rows of evidence. Memory stays flat.
 
+    `published` is the digest of a block as it was made known elsewhere: it must be in the chain, or all of it was written anew.
     It must be the first thing its transaction does: on PostgreSQL all of it is read as of one moment.
     """
     if session.get_bind().dialect.name == "postgresql":
@@ -28,13 +29,15 @@ def audit(session: Session) -> Report:
     _audit_blocks(session, report, erased)
     _audit_open_rows(session, report, erased)
     audit_signatures.audit(session, report)
+    if published and session.scalar(select(EvidenceBlock.id).where(EvidenceBlock.digest == published.strip().lower())) is None:
+        report.add("chain_foreign", published.strip())
     return report
 
 
 def _erased_rows(session: Session) -> set[int]:
     """Return the rows whose personal data an erasure took away; they are few, and each erasure names its own."""
     bodies = session.scalars(select(Evidence.body).where(Evidence.act == "erased").execution_options(yield_per=SLICE))
-    return {number for body in bodies for number in evidence.told(body).get("facts", {}).get("rows", ())}
+    return {number for body in bodies for number in evidence.erased_rows(body)}
 
 
 def _audit_blocks(session: Session, report: Report, erased: set[int]) -> None:

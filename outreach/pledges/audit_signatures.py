@@ -1,7 +1,7 @@
 """Hold each signature against its evidence: what was signed, by whom, and what became of it since."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import groupby
 from typing import Any
@@ -28,7 +28,7 @@ def audit(session: Session, report: Report) -> None:
     """Examine texts, signatures, scans and kept PDFs."""
     _audit_versions(session, report)
     for rows in _signatures(session):
-        for what, where in _faults_of(rows):
+        for what, where in faults_of(rows):
             report.add(what, f"signature {rows[0].serial} {where}".rstrip())
     gone = select(Evidence.signature_id).where(Evidence.signature_id.is_not(None), ~exists().where(Signature.id == Evidence.signature_id)).distinct()
     for number in session.scalars(gone.order_by(Evidence.signature_id)):
@@ -65,7 +65,8 @@ def _signatures(session: Session) -> Iterator[list[Row[Any]]]:
         yield list(rows)
 
 
-def _faults_of(rows: Sequence[Row[Any]]) -> Iterator[tuple[str, str]]:
+def faults_of(rows: Sequence[Any]) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with a signature, as (what, which column). Each of `rows` is the signature beside one row of its evidence."""
     begun = [row for row in rows if row.act in BEGINNINGS]
     if len(begun) != 1:
         yield "signature_unproved", "" if not begun else "twice"
@@ -74,10 +75,10 @@ def _faults_of(rows: Sequence[Row[Any]]) -> Iterator[tuple[str, str]]:
     yield from (("state_wrong", name) for name in _untold(rows, begun[0]))
 
 
-def _altered(row: Row[Any]) -> Iterator[str]:
+def _altered(row: Any) -> Iterator[str]:
     """Name what of a signature differs from the row of evidence that it began with."""
     told = evidence.told(row.body)
-    facts: Mapping[str, Any] = told.get("facts", {})
+    facts = evidence.facts(row.body)
     yield from (name for name in NAMED if name in facts and facts[name] != getattr(row, name))
     yield from (name for name in ("enterprise_id", "recipient_id") if told.get(name) != getattr(row, name))
     if facts.get("version") != row.version:
@@ -94,16 +95,16 @@ def _same(one: Any, other: Any) -> bool:
     return evidence.canonical(one) == evidence.canonical(other)
 
 
-def _untold(rows: Sequence[Row[Any]], begun: Row[Any]) -> Iterator[str]:
+def _untold(rows: Sequence[Any], begun: Any) -> Iterator[str]:
     """Name what of a signature's state its evidence does not tell."""
     row = rows[0]
-    state, ended_at, newer, reason = evidence.told(begun.body).get("facts", {}).get("state", "signed"), None, None, None
+    state, ended_at, newer, reason = evidence.facts(begun.body).get("state", "signed"), None, None, None
     for later in rows:
         told = evidence.told(later.body)
         if later.act == "scan_added" and state == "pending":
             state = "signed"
         if later.act in ENDS:
-            state, ended_at, newer = ENDS[later.act], told.get("at"), told.get("facts", {}).get("superseded_by")
+            state, ended_at, newer = ENDS[later.act], told.get("at"), evidence.facts(later.body).get("superseded_by")
             reason = later.content.get("reason") if later.content else None
     if row.state != state:
         yield "state"

@@ -116,9 +116,21 @@ def told(text: str) -> Mapping[str, Any]:
     """Read a body again; of one that cannot be read, nothing is told."""
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def facts(text: str) -> Mapping[str, Any]:
+    """Return the facts of a body."""
+    found = told(text).get("facts")
+    return found if isinstance(found, dict) else {}
+
+
+def erased_rows(text: str) -> frozenset[int]:
+    """Return the rows of evidence whose personal data a body says were erased; none, unless it is the body of an erasure."""
+    rows = facts(text).get("rows") if told(text).get("act") == "erased" else None
+    return frozenset(row for row in rows if isinstance(row, int)) if isinstance(rows, list) else frozenset()
 
 
 def commitment(salt: str, personal: Mapping[str, Any]) -> str:
