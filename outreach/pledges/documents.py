@@ -83,17 +83,17 @@ def signed_pdf(signature: Signature, version: PledgeVersion, *, settings: Settin
     return documents.pdf("pledge/signed", data, settings=settings, now=signature.signed_at)
 
 
-def sheets_pdf(version: PledgeVersion, sheets: Sequence[Sheet], *, settings: Settings, now: datetime) -> bytes:
+def sheets_pdf(version: PledgeVersion, sheets: Sequence[Sheet], *, settings: Settings, now: datetime, at_once: int = AT_ONCE) -> bytes:
     """Return the sheets for signing by hand in one PDF, one page each. Raises SheetTooLong and GlyphMissing.
 
-    Up to `AT_ONCE` sheets are one PDF/A-2b; more are set in parts and put together, so that memory stays bounded.
+    Up to `at_once` sheets are one PDF/A-2b; more are set in parts and put together, so that memory stays bounded.
     """
     shelf, pages = fonts.shelf(settings.home), []
     for sheet in sheets:
         page = _sheet(version, sheet)
         fonts.require(_words(page), shelf, name=sheet.enterprise)
         pages.append(page)
-    parts = [_sheets_part(version, pages[start : start + AT_ONCE], settings=settings, now=now) for start in range(0, len(pages), AT_ONCE)]
+    parts = [_sheets_part(version, pages[start : start + at_once], settings=settings, now=now) for start in range(0, len(pages), at_once)]
     return parts[0] if len(parts) == 1 else documents.joined(parts, now=now)
 
 
