@@ -63,8 +63,9 @@ def next_due(session: Session, campaign: Campaign, *, now: datetime) -> tuple[in
     if found:
         moment, number = min(found)
         return number, moment
-    waiting = (step.number for step in ladder.steps if _may_come(step, ladder) and session.scalar(_any(_waiting(ladder, step))))
-    return next(((number, None) for number in waiting), None)
+    coming = (step for step in ladder.steps if _may_come(step, ladder))
+    later = (step.number for step in coming if session.scalar(_any(_waiting(ladder, step).where(~_ready(ladder, step)))))
+    return next(((number, None) for number in later), None)
 
 
 def _any(rows: Select[Any]) -> Select[bool]:

@@ -1,8 +1,10 @@
 """Plans, statements and states in sentences for the terminal: each says what happened, in figures that add up."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
+
+from rich.cells import cell_len
 
 from outreach.clock import OFFICE_ZONE
 from outreach.i18n import gettext as _
@@ -17,6 +19,8 @@ def plan_lines(summary: Mapping[str, Any]) -> list[str]:
             **enterprises, recipients=summary["recipients"], reasons=in_brackets(summary["excluded"])
         )
     ]
+    if summary.get("start"):
+        lines.append(_("Starts {start}").format(start=local_time(summary["start"])))
     for step in summary["steps"]:
         lines += _step_lines(step)
     lines += [_("Note: {warning}").format(warning=warning) for warning in summary["warnings"]]
@@ -30,7 +34,11 @@ def _step_lines(step: Mapping[str, Any]) -> list[str]:
     else:
         line = _("Step {step}: {channel} {template} if {condition} after {after}, at most: messages {messages:,}, segments {segments:,}, cost {cost}")
     shown = {**step, "channel": words.channel(step["channel"]), "condition": words.condition(step["when"]), "after": _span(step["after"])}
-    return [line.format(**shown), *(f"    {sample}" for sample in step["samples"])]
+    lines = [line.format(**shown)]
+    if step.get("every"):
+        again = _("    again every {every} until {until}: at most {occurrences:,} times, in segments and cost")
+        lines.append(again.format(every=_span(step["every"]), until=local_time(step["until"]), occurrences=step["occurrences"]))
+    return [*lines, *(f"    {sample}" for sample in step["samples"])]
 
 
 def _span(text: str) -> str:
@@ -70,15 +78,22 @@ def step_parts(step: Mapping[str, Any]) -> list[tuple[str, int]]:
 
 def statement_lines(document: Mapping[str, Any]) -> list[str]:
     """Say a statement: a line a step and one for the enterprises, each a sum that adds up."""
-    lines = [_step_line(step) for step in document["steps"]]
+    lines = [_step_line(step, _step_name(step, document["steps"])) for step in document["steps"]]
     lines.append(_enterprise_line(document["enterprises"]))
     return lines
 
 
-def _step_line(step: Mapping[str, Any]) -> str:
+def _step_name(row: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> str:
+    """Name a step, and its occurrence where it has come again."""
+    if any(other["step"] == row["step"] and other["occurrence"] > 1 for other in rows):
+        return _("{step} (occurrence {occurrence})").format(step=row["step"], occurrence=row["occurrence"])
+    return str(row["step"])
+
+
+def _step_line(step: Mapping[str, Any], name: str) -> str:
     parts = " + ".join(f"{label} {count:,}" for label, count in step_parts(step)) or "0"
     line = _("Step {step} {channel}: {included:,} = {parts} {mark}").format(
-        step=step["step"], channel=words.channel(step["channel"]), included=step["included"], parts=parts, mark=_mark(step["adds_up"])
+        step=name, channel=words.channel(step["channel"]), included=step["included"], parts=parts, mark=_mark(step["adds_up"])
     )
     return line + (_(" — sent twice: {count:,}").format(count=step["doubled"]) if step["doubled"] else "")
 
@@ -117,14 +132,30 @@ def status_lines(document: Mapping[str, Any]) -> list[str]:
             planner=document["planned_by"], approver=document["approved_by"] or "-", launched=local_time(document["launched_at"])
         )
     )
-    lines += [_step_line(step) for step in document["steps"]]
-    lines += [
-        _("Funnel of step {step}: included {included:,} → sent {sent:,} → delivered {delivered:,} → opened {opened:,} → signed {signed:,}").format(**step)
-        for step in document["funnel"]
-    ]
-    if document["next"]:
+    if document["start"]:
+        lines.append(_("Starts {start}").format(start=local_time(document["start"])))
+    lines += [_step_line(step, _step_name(step, document["steps"])) for step in document["steps"]]
+    lines += funnel_lines(document["funnel"])
+    if document["next"] and document["next"]["at"]:
         lines.append(_("Next: step {step} at {at}").format(step=document["next"]["step"], at=local_time(document["next"]["at"])))
+    elif document["next"]:
+        lines.append(_("Next: step {step}, once what is under way has ended").format(step=document["next"]["step"]))
     return lines
+
+
+def funnel_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Draw the funnel of a ladder, a line a step, in columns that stand also where Chinese is written."""
+    if not rows:
+        return []
+    labels = [_("Step"), _("included"), _("sent"), _("delivered"), _("opened"), _("signed")]
+    cells = [[_step_name(row, rows), *(f"{row[key]:,}" for key in ("included", "sent", "delivered", "opened", "signed"))] for row in rows]
+    widths = [max(map(cell_len, column)) for column in zip(labels, *cells, strict=True)]
+    return [_padded(line, widths, arrow) for line, arrow in [(labels, " → "), *((line, "   ") for line in cells)]]
+
+
+def _padded(line: Sequence[str], widths: Sequence[int], between: str) -> str:
+    first, *figures = [" " * (width - cell_len(text)) for text, width in zip(line, widths, strict=True)]
+    return line[0] + first + "   " + between.join(blank + text for blank, text in zip(figures, line[1:], strict=True))
 
 
 def local_time(text: str | None) -> str:
