@@ -125,7 +125,7 @@ def _check_blocks(bundle: _Bundle, report: Report) -> dict[int, BlockPart]:
             report.add("block_altered", where)
         good[block.number] = before = block
     report.newest = (before.number, before.digest) if before else None
-    if report.newest != ((bundle.about.newest_block, bundle.about.newest_digest) if before else None):
+    if (report.newest or (None, None)) != (bundle.about.newest_block, bundle.about.newest_digest):
         report.add("block_missing", f"block {bundle.about.newest_block}")
     return good
 
