@@ -23,6 +23,12 @@ def web(tmp_path: Path, new_sqlite: Callable[[], str]) -> Iterator[Served]:
         yield served
 
 
+@pytest.fixture
+def web_of_either(tmp_path: Path, database_url: str) -> Iterator[Served]:
+    with Served(tmp_path, database_url) as served:
+        yield served
+
+
 def signed(web: Served, name: str = "示例鞋业有限公司") -> tuple[Guest, str]:
     guest = web.hall.guest(name)
     assert web.post(f"{guest.page}/sign", SIGNING | {"enterprise": guest.enterprise_ids[0]}).status == 303
@@ -36,7 +42,8 @@ def upload(web: Served, serial: str, content: bytes, *, name: str = "file") -> A
     return web.post(f"/v/{serial}", body, **{"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"})
 
 
-def test_a_number_shows_what_is_proved_and_what_is_not_and_nobodys_name(web: Served) -> None:
+def test_a_number_shows_what_is_proved_and_what_is_not_and_nobodys_name(web_of_either: Served) -> None:
+    web = web_of_either
     _guest, serial = signed(web)
     page = web.get(f"/v/{serial}")
     assert page.status == 200
@@ -49,8 +56,9 @@ def test_a_number_shows_what_is_proved_and_what_is_not_and_nobodys_name(web: Ser
     assert "存证链第1区块" in web.get(f"/v/{serial}").words
 
 
-def test_a_number_that_nobody_has_is_a_page_too(web: Served) -> None:
-    for serial in ("2026-999999", "x", "%27%20or%201=1"):
+def test_a_number_that_nobody_has_is_a_page_too(web_of_either: Served) -> None:
+    web = web_of_either
+    for serial in ("2026-999999", "x", "%27%20or%201=1", "%00", "%ED%A0%80", "2026-" + "9" * 500):
         answer = web.get(f"/v/{serial}")
         assert (answer.status, answer.headers["content-type"]) == (404, "text/html; charset=utf-8")
         assert "没有这个编号" in answer.words
@@ -110,3 +118,20 @@ def test_what_is_no_upload_is_refused_with_a_page(web: Served) -> None:
     assert web.post(f"/v/{serial}", b"rubbish", **{"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}).status == 422
     assert web.post(f"/v/{serial}", b"rubbish", **{"Content-Type": "multipart/form-data"}).status == 422
     assert upload(web, serial, b"%PDF-" + b"0" * (verifying.LARGEST + 1)).status == 413
+
+
+def test_the_honour_roll_shows_those_who_agreed_by_town_and_no_person(web_of_either: Served) -> None:
+    web = web_of_either
+    names = {"甲有限公司": "逍林镇", "乙<b>有限公司": "周巷镇", "丙有限公司": "", "没有同意的公司": "逍林镇"}
+    for name, town in names.items():
+        guest = web.hall.guest(name, town=town)
+        agreed = {} if "没有" in name else {"honour": "1"}
+        web.post(f"{guest.page}/sign", SIGNING | {"enterprise": guest.enterprise_ids[0]} | agreed)
+    page = web.get("/honour-roll")
+    assert page.status == 200
+    assert all(name in page.words for name in ("甲有限公司", "乙<b>有限公司", "丙有限公司"))
+    assert "没有同意" not in page.text and "张建国" not in page.text
+    only = web.get("/honour-roll?town=%E5%91%A8%E5%B7%B7%E9%95%87")
+    assert "乙<b>有限公司" in only.words and "甲有限公司" not in only.words
+    for odd in ("town=%00", "after=x", "after=99999999999999999999", "town=" + "a" * 1000, "town=%ED%A0%80", "lang=xx"):
+        assert web.get(f"/honour-roll?{odd}").status == 200

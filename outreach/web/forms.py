@@ -81,8 +81,13 @@ async def body(request: Request, most: int) -> bytes:
 
 
 def text(fields: Fields, name: str, most: int = 200) -> str:
-    """Return a field as one tidy line: no control characters, no blanks at its ends, at most so many characters."""
-    value = unicodedata.normalize("NFC", (fields.get(name) or [""])[0][: 4 * most])
+    """Return a field as one tidy line."""
+    return tidied((fields.get(name) or [""])[0], most)
+
+
+def tidied(written: str, most: int) -> str:
+    """Return what somebody wrote as one line: no control characters, no blanks at its ends, at most so many characters."""
+    value = unicodedata.normalize("NFC", written[: 4 * most])
     kept = "".join(" " if unicodedata.category(character) in ("Cc", "Zl", "Zp") else character for character in value)
     plain = "".join(character for character in kept if unicodedata.category(character) not in ("Cs", "Co", "Cn") and character not in _TURNING)
     return " ".join(plain.split())[:most]

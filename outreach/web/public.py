@@ -28,7 +28,7 @@ from outreach.web.deeds import Deed, Kind, NoCorrection, NoEnterprise
 from outreach.web.forms import SignForm
 from outreach.web.groups import GroupCommit
 from outreach.web.pages import HEADERS, Endpoint, Pages, language, query, redirect
-from outreach.web.verifying import VerifyDoor
+from outreach.web.verifying import VerifyDoor, require_serial
 
 CONFUSABLE = frozenset("0O1ILU")
 """What stands in no code, because on paper it looks like something else."""
@@ -185,7 +185,7 @@ class PublicDoor:
 
     async def download(self, request: Request) -> Response:
         """Hand out the PDF of a signature to whoever speaks for its enterprise; set and sealed when it is first asked for."""
-        copy = await asyncio.to_thread(self._copy, request.path_params["token"], request.path_params["serial"])
+        copy = await asyncio.to_thread(self._copy, request.path_params["token"], require_serial(request.path_params["serial"]))
         name = quote(f"{_('Pledge')}-{copy.name}")
         disposition = f"attachment; filename=\"{copy.name}\"; filename*=UTF-8''{name}"
         return Response(copy.content, media_type="application/pdf", headers={**HEADERS, "Content-Disposition": disposition})

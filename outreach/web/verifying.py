@@ -1,9 +1,11 @@
-"""What anybody may see of a pledge by its number: that it stands, what that proves and what it does not; and the check of a file."""
+"""What anybody may see: of a pledge, by its number, what it proves and what not, and the check of a file; and the honour roll."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -16,7 +18,7 @@ from outreach.database.engine import Database
 from outreach.database.pledge_tables import Evidence, Signature
 from outreach.database.tables import PledgeVersion
 from outreach.i18n import gettext as _
-from outreach.pledges import copies, evidence
+from outreach.pledges import copies, evidence, roll
 from outreach.pledges.copies import Verdict
 from outreach.pledges.signing import SignatureUnknown
 from outreach.settings import Settings
@@ -48,7 +50,7 @@ class Answer:
 
 
 class VerifyDoor:
-    """The page of a pledge's number, `/v/2026-000317`."""
+    """The page of a pledge's number, `/v/2026-000317`, and that of those who agreed to be shown."""
 
     def __init__(self, settings: Settings, database: Database, pages: Pages) -> None:
         self._settings = settings
@@ -58,7 +60,11 @@ class VerifyDoor:
     def routes(self, guarded: Guard) -> list[Route]:
         """Return the routes of this page."""
         path = "/v/{serial}"
-        return [Route(path, guarded(self.show), methods=["GET"]), Route(path, guarded(self.check), methods=["POST"])]
+        return [
+            Route(path, guarded(self.show), methods=["GET"]),
+            Route(path, guarded(self.check), methods=["POST"]),
+            Route("/honour-roll", guarded(self.roll), methods=["GET"]),
+        ]
 
     async def show(self, request: Request) -> Response:
         """Show what is known of a pledge."""
@@ -94,15 +100,37 @@ class VerifyDoor:
         )
 
 
+    async def roll(self, request: Request) -> Response:
+        """Show the enterprises that signed and agreed to be shown, all or those of one town."""
+        return await asyncio.to_thread(self._roll, request)
+
+    def _roll(self, request: Request) -> Response:
+        asked = request.query_params
+        town, after = forms.tidied(asked.get("town", ""), 100), asked.get("after", "")
+        cursor = int(after) if after.isascii() and after.isdigit() and len(after) < 19 else None
+        with self._database.read() as session:
+            found = roll.honour_roll(session, town=town or None, mode=self._settings.mode, after=cursor)
+        onward = {**{name: value for name, value in (("lang", asked.get("lang")), ("town", town)) if value}, "after": found.next}
+        following = f"/honour-roll?{urlencode(onward)}" if found.next else None
+        return self._pages.page("honour-roll.html", request, rows=found.rows, total=found.total, towns=found.towns, town=town, following=following)
+
+
 def find(session: Session, serial: str) -> Known:
     """Return what is known of a serial, held against its evidence. Raises SignatureUnknown."""
-    statement = select(Signature, PledgeVersion).join(PledgeVersion, PledgeVersion.id == Signature.version_id).where(Signature.serial == serial[:20])
-    row = session.execute(statement).one_or_none()
+    statement = select(Signature, PledgeVersion).join(PledgeVersion, PledgeVersion.id == Signature.version_id)
+    row = session.execute(statement.where(Signature.serial == require_serial(serial))).one_or_none()
     if row is None:
-        raise SignatureUnknown(what="signature", name=serial, serial=serial[:20])
+        raise SignatureUnknown(what="signature", name=serial, serial=serial)
     made = select(Evidence).where(Evidence.signature_id == row.Signature.id, Evidence.act.in_(("signed", "paper"))).order_by(Evidence.id).limit(1)
     kept = session.scalars(made).one_or_none()
     return Known(row.Signature, row.PledgeVersion, kept.block_id if kept else None, kept is not None and _agree(kept, row.Signature, row.PledgeVersion))
+
+
+def require_serial(written: str) -> str:
+    """Return what can be a number of ours. Raises SignatureUnknown."""
+    if not re.fullmatch(r"[0-9]{4}-[0-9]{6,12}", written):
+        raise SignatureUnknown(what="signature", name="-", serial=forms.tidied(written, 20))
+    return written
 
 
 def _agree(kept: Evidence, signature: Signature, version: PledgeVersion) -> bool:
