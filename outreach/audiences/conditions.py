@@ -6,12 +6,13 @@ one hit selects the enterprise. The law, where the databases differ or SQL would
 * What is missing equals nothing: `!=` a value is true of it, every other comparison is false. `= ""` asks for what is missing.
 * `like` fits the whole text, ignores the case of ASCII letters, and knows `*` and `%`; nothing missing fits it.
 * `<` and its kin compare text by code points, as Python does.
+* `signed(P)` is true while a signature of pledge P stands; `signed` alone is what the enterprise last answered to any pledge.
 * A phone is judged as staff read it: numbers in China without +86. Values are cleaned like imported cells, credit codes in capitals.
 """
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Select, and_, case, exists, false, func, literal, not_, or_, select, true
+from sqlalchemy import ColumnElement, FromClause, Select, and_, case, exists, false, func, literal, literal_column, not_, or_, select, true
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -22,11 +23,15 @@ from outreach.audiences.fields import YES_NO
 from outreach.audiences.joining import joined
 from outreach.audiences.tree import Attended, Compare, Everybody, Field, Has, In, Leaf, Like, Register, SegmentRef, Signed, Tree, Value
 from outreach.contacts import cleaning
+from outreach.database.pledge_tables import CURRENT, Signature
 from outreach.database.tables import Address, Contact, Enterprise
 from outreach.i18n import gettext as _
 
 ENTERPRISE, CONTACT, ADDRESS = Enterprise.__table__, Contact.__table__, Address.__table__
+SIGNATURE = Signature.__table__.c
 E, C = ENTERPRISE.c, CONTACT.c
+STANDS: list[ColumnElement[str]] = [literal_column(f"'{state}'") for state in CURRENT]
+"""As literals: only then does the partial index on current signatures apply."""
 COLUMNS: dict[str, ColumnElement[Any]] = {
     "name": E.name,
     "credit_code": func.coalesce(E.credit_code, ""),
@@ -95,7 +100,7 @@ def _single(tree: Leaf) -> ColumnElement[bool]:
         case Has(channel):
             return reachable(channel)
         case Signed(pledge):
-            raise AudienceNotYet(what=f"signed({pledge})", part=_("the texts of pledges; signed/已签署 alone asks for any"))
+            return _has_signed(pledge)
         case Attended(event):
             raise AudienceNotYet(what=f"attended({event})", part=_("the events"))
         case SegmentRef(name):
@@ -110,6 +115,12 @@ def reachable(channel: str) -> ColumnElement[bool]:
     a = ADDRESS.c
     suppressed = exists().where(a.channel == channel, a.value == value, a.suppressed_at.is_not(None)).correlate(CONTACT)
     return and_(func.coalesce(value, "") != "", not_(suppressed))
+
+
+def _has_signed(pledge: str) -> ColumnElement[bool]:
+    """Return that a signature of a pledge, of any of its versions, stands; one on paper whose scan is still missing stands too."""
+    s = SIGNATURE
+    return exists().where(s.enterprise_id == E.id, s.pledge == pledge, s.state.in_(STANDS)).correlate(ENTERPRISE)
 
 
 def _comparison(field: Field, operator: str, value: Value) -> ColumnElement[bool]:

@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 
 from outreach.audiences.conditions import COLUMNS, C, E, cleaned, condition, everyone, reachable
 from outreach.audiences.fields import FIELDS, YES_NO, nearest
-from outreach.audiences.tree import Compare, In, Tree, walk
+from outreach.audiences.tree import Compare, In, Signed, Tree, walk
+from outreach.database.tables import PledgeVersion
 from outreach.i18n import gettext as _
 
 CHANNELS_OF_CONTACTS = ("sms", "wechat")
@@ -39,6 +40,8 @@ def warnings(session: Session, tree: Tree, *, most: int = 5) -> list[str]:
 def _slips(session: Session, tree: Tree) -> Iterator[str]:
     known: dict[str, set[str]] = {}
     for node in dict.fromkeys(node for node, _depth in walk(tree)):
+        if isinstance(node, Signed):
+            yield from _unknown_pledge(session, node.pledge)
         if not isinstance(node, Compare | In) or not isinstance(node.field, str) or node.field in YES_NO:
             continue
         if isinstance(node, Compare) and node.operator not in ("=", "!="):
@@ -49,6 +52,14 @@ def _slips(session: Session, tree: Tree) -> Iterator[str]:
                 known[node.field] = _values(session, node.field)
             asked = node.values if isinstance(node, In) else (node.value,)
             yield from (_unknown(node.field, str(value), known[node.field]) for value in asked if value and _is_unknown(node.field, str(value), known))
+
+
+def _unknown_pledge(session: Session, pledge: str) -> Iterator[str]:
+    known = set(session.scalars(select(PledgeVersion.pledge).distinct()))
+    if pledge not in known:
+        name = nearest(pledge, sorted(known))
+        line = _("nobody was ever asked to sign {pledge}; the nearest is {name}") if name else _("nobody was ever asked to sign {pledge}")
+        yield line.format(pledge=pledge, name=name)
 
 
 def _is_unknown(field: str, value: str, known: Mapping[str, Collection[str]]) -> bool:
