@@ -60,6 +60,10 @@ class SealMismatch(Misconfigured):
     """The key of the seal does not belong to the certificate in {file}."""
 
 
+class SealExpired(Misconfigured):
+    """The certificate of the seal holds from {since} until {until}: put a new one in its place, and leave the old one beneath it in the file."""
+
+
 class SealThere(Refused):
     """There is a seal already in {file}; take it away first if another is to be made."""
 
@@ -72,6 +76,7 @@ class Seal:
     subject: str
     self_made: bool
     fingerprint: str
+    since: datetime
     until: datetime
     stamper: HTTPTimeStamper | None
 
@@ -113,7 +118,7 @@ def _seal(file: Path, key_text: str, password: str, stamper: HTTPTimeStamper | N
     others = SimpleCertificateStore()  # type: ignore[no-untyped-call]
     others.register_multiple([_asn1(certificate) for certificate in chain])
     signer = signers.SimpleSigner(signing_cert=_asn1(own), signing_key=keys.PrivateKeyInfo.load(plain), cert_registry=others)
-    return Seal(signer, _subject(own), own.issuer == own.subject, _fingerprint(own), own.not_valid_after_utc, stamper)
+    return Seal(signer, _subject(own), own.issuer == own.subject, _fingerprint(own), own.not_valid_before_utc, own.not_valid_after_utc, stamper)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +136,12 @@ def described(file: Path) -> Described:
 
 
 def put_on(content: bytes, seal: Seal, *, now: datetime) -> bytes:
-    """Return a PDF with the seal on it, invisible on paper, which forbids every later change. Raises Unavailable for a time stamp.
+    """Return a PDF with the seal on it, invisible on paper, which forbids every later change. Raises TimestampMissing.
 
-    Not inside an event loop: pyHanko runs its own.
+    Raises SealExpired. Not inside an event loop: pyHanko runs its own.
     """
+    if not seal.since <= now <= seal.until:
+        raise SealExpired(key="seal_certificate", since=f"{seal.since:%Y-%m-%d}", until=f"{seal.until:%Y-%m-%d}")
     about = signers.PdfSignatureMetadata(
         field_name=FIELD,
         name=seal.subject,
