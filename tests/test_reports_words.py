@@ -7,11 +7,13 @@ import pytest
 
 from outreach.campaigns import definition, statement
 from outreach.channels.base import Kind
+from outreach.database.pledge_tables import CAPACITIES, METHODS, SIGNATURE_STATES, WAYS
 from outreach.database.tables import CAMPAIGN_STATES, DELIVERY_STATES
-from outreach.reports import words
+from outreach.reports import standing, words
 
 SKIPS = "suppressed no_address goal_reached stopped cancelled address_changed merged erased".split()
 EXCLUSIONS = "no_contact no_address suppressed closed erased".split()
+ACTS = "opened code_sent code_passed signed declined withdrawn superseded corrected paper scan_added erased".split()
 FIGURES = ("included", *statement.PLAIN, *statement.WAITING, "waiting", "skipped", "doubled")
 ENTERPRISES = ("selected", *statement.OUTCOMES, "reached", "waiting", "unknown", "not_reached", "excluded")
 
@@ -34,6 +36,12 @@ ENTERPRISES = ("selected", *statement.OUTCOMES, "reached", "waiting", "unknown",
         (words.column, ENTERPRISES),
         (words.mode, ["rehearsal", "production"]),
         (words.meaning, ["opt_out", "opt_in"]),
+        (words.column, (*standing.COLUMNS, "pending")),
+        (words.state, (*DELIVERY_STATES, *SIGNATURE_STATES)),
+        (words.way, WAYS),
+        (words.method, METHODS),
+        (words.capacity, CAPACITIES),
+        (words.act, ACTS),
     ],
 )
 def test_every_id_has_words_of_its_own(speak: Callable[[str], str], ids: Sequence[str]) -> None:

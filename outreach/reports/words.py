@@ -144,9 +144,37 @@ def way(id: str) -> str:
     }.get(id, id)
 
 
-def signature_state(id: str) -> str:
-    """Return the word for the state of a signature."""
-    return {"signed": _("signed"), "pending": _("scan missing"), "withdrawn": _("withdrawn"), "superseded": _("superseded")}.get(id, id)
+def state(id: str) -> str:
+    """Return the word for the state of a delivery or of a signature."""
+    known = {"signed": _("signed"), "pending": _("scan missing"), "withdrawn": _("withdrawn"), "superseded": _("superseded")}
+    return known.get(id) or delivery_state(id)
+
+
+def method(id: str) -> str:
+    """Return the word for how a pledge was signed."""
+    return {"typed": _("name typed"), "drawn": _("drawn"), "paper": _("by hand")}.get(id, id)
+
+
+def capacity(id: str) -> str:
+    """Return the word for the capacity in which somebody signed."""
+    return {"legal_representative": _("legal representative"), "principal": _("principal"), "agent": _("agent")}.get(id, id)
+
+
+def act(id: str) -> str:
+    """Return the words for what happened to a signature, as the evidence names it."""
+    return {
+        "opened": _("opened"),
+        "code_sent": _("one-time code sent"),
+        "code_passed": _("one-time code typed rightly"),
+        "signed": _("signed"),
+        "declined": _("declined"),
+        "withdrawn": _("withdrawn"),
+        "superseded": _("superseded"),
+        "corrected": _("said that our list is wrong"),
+        "paper": _("signed on paper"),
+        "scan_added": _("scan added"),
+        "erased": _("person erased"),
+    }.get(id, id)
 
 
 def condition(id: str) -> str:
@@ -192,6 +220,13 @@ def field(id: str) -> str:
         "above_scale": _("above scale"),
         "way": _("way"),
         "pledge": _("pledge"),
+        "version": _("version"),
+        "method": _("how signed"),
+        "signer": _("signer"),
+        "capacity": _("capacity"),
+        "honour": _("on the honour roll"),
+        "review": _("to be reviewed"),
+        "ended_at": _("ended at"),
         "serial": _("serial number"),
         "signed_at": _("signed at"),
         "opened_at": _("opened at"),
@@ -218,7 +253,18 @@ def heading(word: str) -> str:
     return word[:1].upper() + word[1:]
 
 
-VALUES = {"state": delivery_state, "channel": channel, "reason": reason, "kind": error_kind, "meaning": meaning, "column": column, "way": way}
+VALUES = {
+    "state": state,
+    "channel": channel,
+    "reason": reason,
+    "kind": error_kind,
+    "meaning": meaning,
+    "column": column,
+    "way": way,
+    "method": method,
+    "capacity": capacity,
+    "act": act,
+}
 """The columns whose values are ids, and what turns each into words."""
 
 
