@@ -21,9 +21,10 @@ from outreach.contacts.erasing import Erased, MessageUnderWay
 from outreach.database.engine import Database
 from outreach.database.pledge_tables import EvidencePersonal, Scan, SealedPdf, Signature
 from outreach.database.tables import Address, Base, Contact, Delivery, MessageText, Recipient, RecipientContact, Reply
-from outreach.pledges import corrections, signing
+from outreach.pledges import corrections, sealing, signing
 from outreach.pledges import erasing as pledges
 from outreach.pledges.corrections import CorrectionRequest
+from outreach.pledges.evidence import Entry
 from outreach.pledges.signing import DeclineRequest
 from outreach.staff import accounts, audit
 
@@ -86,6 +87,10 @@ def busy(office: Signers) -> Signers:
     office.sign(0, at=AT + timedelta(hours=3), method="paper", way="paper", recorded_by="alice")
     paper = {"name": f"{NAME}.png", "kind": "image/png", "content": NAME.encode(), "recorded_by": "alice", "recorded_at": AT, "digest": "0" * 64}
     office.write(insert(Scan).values(id=1, signature_id=2, **paper))
+    told = {"serial": "2026-000002", "scan": "0" * 64, "by": "alice"}
+    added = Entry(act="scan_added", at=AT, enterprise_id=office.enterprises[0], recipient_id=None, signature_id=2, facts=told)
+    with office.database.write() as session:
+        sealing.append(session, [added])
     office.write(insert(SealedPdf).values(signature_id=2, content=NAME.encode(), digest="1" * 64, made_at=AT, sealed=False))
     office.sign(1, signer="李1")
     office.close()

@@ -1,12 +1,13 @@
 """The audit: what is as it was passes; whatever is altered, lost or slipped in is found and named."""
 
+import hashlib
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from signers import AT, NAME, Signers, databases
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, update
 
 from outreach.database.engine import Database
 from outreach.database.pledge_tables import Evidence, EvidenceBlock, EvidencePersonal, Scan, SealedPdf, Signature
@@ -213,17 +214,42 @@ def test_an_altered_text_is_found(signed: Signers, column: str) -> None:
     assert signed.faults() == [("text_altered", "pledge no-arrears-2026 1")]
 
 
+def sheet(office: Signers, content: bytes = b"one", **changes: Any) -> str:
+    """Keep a scanned sheet of the first signature, with its evidence; return its digest."""
+    digest = hashlib.sha256(content).hexdigest()
+    known = {"name": "1.png", "kind": "image/png", "recorded_by": "alice", "recorded_at": AT, "signature_id": 1}
+    office.write(insert(Scan).values(digest=digest, content=content, **known | changes))
+    told = {"serial": "2026-000001", "scan": digest, "by": "alice"}
+    added = Entry(act="scan_added", at=AT, enterprise_id=office.enterprises[0], recipient_id=None, signature_id=1, facts=told)
+    with office.database.write() as session:
+        sealing.append(session, [added])
+    return digest
+
+
 def test_an_altered_scan_and_an_altered_pdf_are_found(signed: Signers) -> None:
-    known = {"name": "1.png", "kind": "image/png", "recorded_by": "alice", "recorded_at": AT, "content": b"one"}
-    good = "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed"  # sha256sum of "one"
-    signed.write(insert(Scan).values(id=1, digest=good, signature_id=1, **known))
-    signed.write(insert(SealedPdf).values(signature_id=1, content=b"one", digest=good, made_at=AT, sealed=True))
+    digest = sheet(signed)
+    sheet(signed, b"its back")
+    signed.write(insert(SealedPdf).values(signature_id=1, content=b"one", digest=digest, made_at=AT, sealed=True))
     assert signed.faults() == []
-    signed.write(update(Scan).values(content=b"two"))
+    signed.write(update(Scan).where(Scan.digest == digest).values(content=b"two"))
     signed.write(update(SealedPdf).values(content=b"two"))
     assert signed.faults() == [("scan_altered", "scan 1"), ("pdf_altered", "signature 2026-000001")]
-    signed.write(update(Scan).values(content=b""))
+    signed.write(update(Scan).where(Scan.digest == digest).values(content=b""))
     assert ("scan_altered", "scan 1") in signed.faults()
+
+
+def test_a_sheet_that_is_gone_or_was_slipped_in_is_found(signed: Signers) -> None:
+    digest = sheet(signed)
+    signed.write(delete(Scan))
+    assert signed.faults() == [("scan_missing", "signature 1")]
+    known = {"name": "1.png", "kind": "image/png", "recorded_by": "alice", "recorded_at": AT}
+    signed.write(insert(Scan).values(id=8, digest=hashlib.sha256(b"x").hexdigest(), content=b"x", signature_id=1, **known))
+    signed.write(insert(Scan).values(id=9, digest=digest, content=b"one", signature_id=2, **known))
+    assert signed.faults() == [("scan_missing", "signature 1"), ("scan_unproved", "scan 9")]
+    signed.write(update(Scan).where(Scan.id == 9).values(signature_id=1))
+    assert signed.faults() == [("scan_unproved", "signature 1")]
+    signed.write(delete(Scan).where(Scan.id == 8))
+    assert signed.faults() == []
 
 
 def test_no_fault_tells_anything_personal(signed: Signers) -> None:

@@ -20,10 +20,11 @@ from outreach import cli
 from outreach.contacts import erasing
 from outreach.database.engine import Database
 from outreach.database.pledge_tables import Scan, SealedPdf, Signature
-from outreach.pledges import bundle, corrections, signing, verifying
+from outreach.pledges import bundle, corrections, sealing, signing, verifying
 from outreach.pledges import erasing as pledges
 from outreach.pledges.bundle import EvidenceUnknown
 from outreach.pledges.corrections import CorrectionRequest
+from outreach.pledges.evidence import Entry
 from outreach.pledges.faults import Report
 from outreach.staff import accounts, audit
 
@@ -196,9 +197,15 @@ def test_scanned_sheets_come_along(office: Signers) -> None:
     sheet = {"name": "1.png", "kind": "image/png", "recorded_by": "alice", "recorded_at": AT, "content": b"one"}
     digest = hashlib.sha256(b"one").hexdigest()
     office.write(insert(Scan).values(id=1, digest=digest, signature_id=1, **sheet))
+    told = {"serial": SERIAL, "scan": digest, "by": "alice"}
+    added = Entry(act="scan_added", at=AT, enterprise_id=office.enterprises[0], recipient_id=None, signature_id=1, facts=told)
+    with office.database.write() as session:
+        sealing.append(session, [added])
+    office.close(minutes=200)
     files = unpack(export(office))
     assert files[f"scans/{digest}.png"] == b"one"
     assert check(files) == []
+    assert check({name: content for name, content in files.items() if not name.startswith("scans/")}) == [("scan_missing", "evidence 9")]
     assert check(files | {f"scans/{digest}.png": b"two"}) == [("scan_altered", f"scans/{digest}.png")]
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Row, case, exists, select
+from sqlalchemy import Row, Select, case, exists, select
 from sqlalchemy.orm import Session, aliased
 
 from outreach.database.pledge_tables import Evidence, EvidencePersonal, Scan, SealedPdf, Signature
@@ -127,7 +127,21 @@ def _audit_files(session: Session, report: Report) -> None:
     for row in session.execute(sheets, execution_options={"yield_per": 1}):
         if not (row.erased and not row.content) and hashlib.sha256(row.content).hexdigest() != row.digest:
             report.add("scan_altered", f"scan {row.id}")
+    for number, rows in groupby(session.execute(_sheets_told(), execution_options={"yield_per": SLICE}), key=lambda row: row.signature_id):
+        beside = list(rows)
+        told, held = {evidence.facts(row.body).get("scan") for row in beside} - {None}, {row.digest for row in beside} - {None}
+        if told != held:
+            report.add("scan_missing" if told - held else "scan_unproved", f"signature {number}")
+    added = exists().where(Evidence.signature_id == Scan.signature_id, Evidence.act == "scan_added")
+    for number in session.scalars(select(Scan.id).where(Scan.signature_id.is_not(None), ~added).order_by(Scan.id)):
+        report.add("scan_unproved", f"scan {number}")
     kept = select(Signature.serial, SealedPdf.digest, SealedPdf.content).join(Signature, Signature.id == SealedPdf.signature_id).order_by(Signature.id)
     for row in session.execute(kept, execution_options={"yield_per": 1}):
         if hashlib.sha256(row.content).hexdigest() != row.digest:
             report.add("pdf_altered", f"signature {row.serial}")
+
+
+def _sheets_told() -> Select[int | None, str, str | None]:
+    """Select each row that tells of a sheet beside each sheet of its signature."""
+    beside = select(Evidence.signature_id, Evidence.body, Scan.digest).outerjoin(Scan, Scan.signature_id == Evidence.signature_id)
+    return beside.where(Evidence.act == "scan_added").order_by(Evidence.signature_id, Evidence.id)

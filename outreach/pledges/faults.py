@@ -67,6 +67,8 @@ def say(what: str) -> str:
         "text_altered": _("a text is not the one that was signed"),
         "ink_altered": _("a drawn signature is not as it was drawn"),
         "scan_altered": _("a scanned sheet was altered"),
+        "scan_missing": _("a scanned sheet that evidence tells of is gone"),
+        "scan_unproved": _("no evidence tells of a scanned sheet"),
         "pdf_altered": _("a kept PDF was altered"),
         "file_missing": _("a file is missing in the bundle"),
         "file_unreadable": _("the file cannot be read"),

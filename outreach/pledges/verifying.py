@@ -229,3 +229,9 @@ def _check_scans(bundle: _Bundle, report: Report) -> None:
     for name, content in bundle.files.items():
         if name.startswith("scans/") and hashlib.sha256(content).hexdigest() != Path(name).stem:
             report.add("scan_altered", name)
+    held = {Path(name).stem for name in bundle.files if name.startswith("scans/")}
+    erased = {evidence.told(row.body).get("signature_id") for row in bundle.rows if evidence.told(row.body).get("act") == "erased"}
+    for row in bundle.rows:
+        told = evidence.facts(row.body).get("scan")
+        if told is not None and told not in held and evidence.told(row.body).get("signature_id") not in erased:
+            report.add("scan_missing", f"evidence {row.id}")
