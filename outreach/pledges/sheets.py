@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from sqlalchemy import Row, Select, exists, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from outreach.database.pledge_tables import CURRENT, Refusal, Signature
 from outreach.database.tables import Campaign, Enterprise, PledgeVersion, Recipient, RecipientEnterprise
@@ -73,7 +73,8 @@ def pdf(batches: Iterable[Batch], *, settings: Settings, now: datetime) -> bytes
 
 def _included(settings: Settings, town: str) -> Select[Any]:
     """Select every enterprise of every included recipient of a campaign that asks for a pledge."""
-    spoken_for = select(func.count()).select_from(RecipientEnterprise).where(RecipientEnterprise.recipient_id == Recipient.id).scalar_subquery()
+    spoken = aliased(RecipientEnterprise)
+    spoken_for = select(func.count()).select_from(spoken).where(spoken.recipient_id == Recipient.id).scalar_subquery()
     statement = (
         select(Recipient.id, Recipient.code, Recipient.generation, Recipient.fields, spoken_for.label("spoken_for"))
         .add_columns(Enterprise.id.label("enterprise_id"), Enterprise.name, Enterprise.town)
