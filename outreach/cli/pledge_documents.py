@@ -7,12 +7,15 @@ from sqlalchemy import select
 
 from outreach.cli.base import Group, Office, option, pass_office
 from outreach.cli.files import OUT, whole_file
-from outreach.cli.output import answer, command, require_document
+from outreach.cli.output import answer, command, note, require_document
 from outreach.clock import OFFICE_ZONE, wire
 from outreach.database.tables import Enterprise
 from outreach.errors import UsageError
 from outreach.i18n import gettext as _
 from outreach.pledges import copies, seals, sheets
+
+MANY = 500
+"""Sheets that take longer than a second or two to set."""
 
 
 class FormsOfNothing(UsageError):
@@ -42,10 +45,12 @@ def form(office: Office, codes: tuple[str, ...], campaign: str | None, town: str
             batches = sheets.of_campaign(session, campaign, settings=office.settings, town=town)
         else:
             batches = sheets.of_codes(session, codes, settings=office.settings, town=town)
+    count = sum(len(batch.sheets) for batch in batches)
+    if count > MANY:
+        note(_("Setting {count} sheets …").format(count=count))
     content = sheets.pdf(batches, settings=office.settings, now=office.now())
     with whole_file(out) as stream:
         stream.write(content)
-    count = sum(len(batch.sheets) for batch in batches)
     lines = [_("Sheets to sign by hand: {count}, in {path}.").format(count=count, path=out)]
     answer(office, {"sheets": count, "file": str(out), "bytes": len(content)}, lines, next_step="outreach pledges record-paper --help")
 
