@@ -5,12 +5,14 @@ SQLite takes Python's global lock anew for each row, and waits for it each time 
 """
 
 import json
+from collections import namedtuple
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Table, text
+from sqlalchemy import Select, Table, func, select, text, type_coerce
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
+from sqlalchemy.types import NullType
 
 ARRAY = {
     "BIGINT": "bigint",
@@ -69,6 +71,21 @@ def update_rows(
     statement = f"update {target.name} d set {assignments} from unnest({casts}) v({', '.join(columns)}) where {matches}"
     session.execute(text("set local random_page_cost = 1.1"))
     session.execute(text(statement), {name: [row[name] for row in rows] for name in columns})
+
+
+def fetch(session: Session, statement: Select[*tuple[Any, ...]], parameters: Mapping[str, Any] | None = None) -> list[Any]:
+    """Return all rows of a select with a LIMIT, as named tuples.
+
+    SQLite hands them over as one JSON document: row by row it takes Python's global lock anew for each, and waits for it each time
+    while an event loop works beside it (measured: two thirds of a claim).
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        return list(session.execute(statement, parameters or {}))
+    dialect, rows = session.get_bind().dialect, statement.subquery()
+    kind = namedtuple("Row", rows.c.keys())  # type: ignore[misc]
+    readers = [column.type.dialect_impl(dialect).result_processor(dialect, None) for column in rows.c]
+    document = session.scalar(select(func.json_group_array(func.json_array(*(type_coerce(column, NullType()) for column in rows.c)))), parameters or {})
+    return [kind(*(read(value) if read else value for read, value in zip(readers, row, strict=True))) for row in json.loads(document or "[]")]
 
 
 def lock_rows(session: Session, table: type[Any], ids: Collection[int]) -> None:

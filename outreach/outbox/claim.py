@@ -157,7 +157,7 @@ def _take_from(session: Session, sender_id: int, campaign: Campaign | None, room
         return _Take(postponed=campaign is not None and campaign.claim_limit is None)
     alone = campaign is None
     parameters = {"sender": sender_id, "now": now} | ({"campaign": campaign.id} if campaign else {})
-    rows = session.execute(_due_rows(room.rows, alone=alone), parameters).all()
+    rows = bulk.fetch(session, _due_rows(room.rows, alone=alone), parameters)
     opens = rules.opens_at({}, now) if alone and rows else now
     judged = {row.id: verdict_alone(row, asleep=opens > now) if alone else verdict(row, now=now, weekly_cap=rules.weekly_cap) for row in rows}
     judged |= dict.fromkeys(_signed_before(session, campaign, [row for row in rows if judged[row.id] is None]), "goal_reached")

@@ -48,7 +48,7 @@ def record(session: Session, *, sender_id: int, provider: str, answers: Sequence
 def _still_ours(session: Session, claimed: Sequence[Claimed]) -> set[int]:
     attempts = {item.message.delivery: item.message.attempt for item in claimed}
     statement = select(Delivery.id, Delivery.attempt).where(Delivery.id.in_(attempts), Delivery.state == "sending").order_by(Delivery.id)
-    rows = session.execute(statement.with_for_update(key_share=True))
+    rows = bulk.fetch(session, statement.limit(len(attempts)).with_for_update(key_share=True))
     return {row.id for row in rows if attempts[row.id] == row.attempt}
 
 
