@@ -85,6 +85,7 @@ def test_one_who_answers_for_several_enterprises_is_told_how_many() -> None:
     assert "诚邀示例市逍林镇示例鞋业有限公司等3家企业签订《不欠薪倡议书》" in sent("sms/pledge-invitation", THREE)
     assert "张建国：请贵方3家企业签订" in sent("sms/pledge-invitation-short", THREE)
     assert "张建国：贵方3家企业《不欠薪倡议书》待签订" in sent("sms/pledge-reminder", THREE)
+    assert "】示例鞋业等3家企业《不欠薪倡议书》已签订，编号2026-000317等，谢谢支持" in sent("sms/pledge-confirmation", THREE)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from outreach import tokens
+from outreach.database import bulk
 from outreach.database.tables import MessageText, RecipientContact
 from outreach.rendering import templates
 from outreach.rendering.segments import sms_text
@@ -22,15 +23,15 @@ _secretive: set[str] = set()
 
 
 def freeze(session: Session, template: MessageTemplate, *, signature: str) -> int:
-    """Keep a template's text with its signature, once, and return the id of its row."""
+    """Keep a template's text with its signature, once though others keep it at this moment, and return the id of its row."""
     digest = tokens.digest({"name": template.name, "text": template.text, "signature": signature})
-    found = session.scalar(select(MessageText.id).where(MessageText.digest == digest))
+    wanted = select(MessageText.id).where(MessageText.digest == digest)
+    found = session.scalar(wanted)
     if found is not None:
         return int(found)
-    row = MessageText(digest=digest, name=template.name, source=template.text, signature=signature)
-    session.add(row)
-    session.flush()
-    return row.id
+    row = {"digest": digest, "name": template.name, "source": template.text, "signature": signature}
+    bulk.insert_rows(session, MessageText, [row], ignore_conflicts=True)
+    return session.execute(wanted).scalar_one()
 
 
 @dataclass(frozen=True, slots=True)

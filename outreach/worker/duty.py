@@ -13,7 +13,7 @@ from outreach.campaigns import ladder, progress
 from outreach.database.engine import Database
 from outreach.outbox import receipts, senders, sending, settle
 from outreach.outbox.sending import Outbox
-from outreach.pledges import sealing
+from outreach.pledges import confirming, sealing
 from outreach.settings import Settings
 from outreach.worker import alive
 
@@ -31,7 +31,7 @@ class Duty:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._started_at = self._next_look = self._next_block = clock.now()
+        self._started_at = self._next_look = self._next_block = self._next_confirmation = clock.now()
 
     @cached_property
     def database(self) -> Database:
@@ -56,7 +56,7 @@ class Duty:
         return self._run(sending.drain(self.outbox, goes_on=lambda: clock.now() < until))
 
     def tick(self) -> None:
-        """Look after what waits: leases that ran out, unknown outcomes, late receipts, canaries, due steps, finished campaigns, evidence."""
+        """Look after what waits: leases that ran out, unknown outcomes, late receipts, canaries, due steps, finished campaigns, evidence, signatures."""
         now = clock.now()
         with self.database.write() as session:
             alive.show(session, started_at=self._started_at, now=now)
@@ -69,6 +69,8 @@ class Duty:
         if clock.now() >= self._next_block:
             self._next_block = clock.now() + BLOCKS
             self._close_blocks()
+        if clock.now() >= self._next_confirmation:
+            self._confirm()
 
     def _look_after_campaigns(self) -> None:
         """Judge canaries, advance ladders and finish campaigns; where that takes long, look the less often: a tenth of the time at most."""
@@ -78,6 +80,14 @@ class Duty:
             ladder.advance(session, mode=self.settings.mode, now=begun)
         ended = clock.now()
         self._next_look = ended + 9 * (ended - begun)
+
+    def _confirm(self) -> None:
+        """Confirm what was signed, in the same measure. It comes last: a text that cannot be written holds up nothing else."""
+        begun = clock.now()
+        with self.database.write() as session:
+            confirming.confirm(session, settings=self.settings, now=begun)
+        ended = clock.now()
+        self._next_confirmation = ended + 9 * (ended - begun)
 
     def _close_blocks(self) -> None:
         """Close blocks of evidence, each in a transaction of its own, so that signers wait for none."""
