@@ -14,7 +14,7 @@ from typing import Any
 import messages
 import pytest
 from served import SIGNING, Answer, Served
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 
 from outreach import clock, tokens
 from outreach.database.pledge_tables import Correction, OneTimeCode, Refusal, Signature
@@ -80,8 +80,8 @@ def test_nothing_is_loaded_framed_or_run_but_what_the_page_itself_brings(web: Se
         assert policy["default-src"] == policy["base-uri"] == policy["frame-ancestors"] == "'none'", address
         assert policy["form-action"] == "'self'"
         for tag, rule in (("style", "style-src"), ("script", "script-src")):
-            for text in re.findall(rf"<{tag}>(.*?)</{tag}>", page.text, re.DOTALL):
-                digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+            for inside in re.findall(rf"<{tag}>(.*?)</{tag}>", page.text, re.DOTALL):
+                digest = base64.b64encode(hashlib.sha256(inside.encode()).digest()).decode()
                 assert policy[rule] == f"'sha256-{digest}'"
         assert page.headers["referrer-policy"] == "no-referrer"
         assert page.headers["cache-control"] == "no-store"
@@ -389,3 +389,22 @@ def test_no_more_messages_is_asked_first_and_then_done(
 def test_whoever_reloads_the_answer_to_a_form_comes_back_to_the_page(web: Served) -> None:
     guest = web.hall.guest()
     assert web.get(f"{guest.page}/sign?lang=en").location == f"{guest.page}?lang=en"
+
+
+def test_a_person_at_a_wrong_address_meets_a_page_and_a_programme_a_document(web: Served) -> None:
+    page = web.get("/nothing/here", Accept="text/html,*/*")
+    assert (page.status, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert "没有这个页面" in page.words and "nothing" not in page.text
+    assert web.get("/nothing/here").headers["content-type"] == "application/json"
+    assert web.get("/hooks/nothing", Accept="text/html").headers["content-type"] == "application/json"
+    assert web.get("/", "DELETE", Accept="text/html").headers["allow"] in ("GET, HEAD", "HEAD, GET", "POST")
+
+
+def test_what_nobody_foresaw_is_a_page_without_a_word_of_it(web: Served) -> None:
+    guest = web.hall.guest()
+    with web.database.write() as session:
+        session.execute(text("alter table signature rename to elsewhere"))
+    answer = web.get(guest.page, Accept="text/html")
+    assert answer.status == 500
+    assert "请过几分钟再试" in answer.words and "signature" not in answer.words
+    assert "12333" in answer.words

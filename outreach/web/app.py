@@ -5,7 +5,7 @@ import http
 import logging
 import re
 import traceback
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from sqlalchemy import text
 from starlette.applications import Starlette
@@ -50,10 +50,19 @@ def create(settings: Settings, database: Database) -> Starlette:
         document = {"ok": ok, "mode": settings.mode, "database": database.engine.dialect.name, "office": office_id(settings)}
         return JSONResponse(document, status_code=200 if ok else 503)
 
+    def http_error(request: Request, error: Exception) -> Response:
+        """Answer a wrong address: with a page to whoever reads pages, else as the API does."""
+        assert isinstance(error, HTTPException)
+        if not reads_pages(request):
+            return _http(error)
+        answer = pages.sorry(request, error.status_code)
+        answer.headers.update(error.headers or {})
+        return answer
+
     return Starlette(
         routes=[Route("/healthz", health, methods=["GET"]), *hooks.routes(settings, commits), *pages.routes()],
-        middleware=[Middleware(NothingPersonal)],
-        exception_handlers={OutreachError: _refuse, HTTPException: _http},
+        middleware=[Middleware(NothingPersonal, sorry=pages.sorry)],
+        exception_handlers={OutreachError: _refuse, HTTPException: http_error},
         lifespan=lifespan,
     )
 
@@ -63,11 +72,17 @@ def office_id(settings: Settings) -> str:
     return tokens.digest([settings.mode, settings.database_url])[:16]
 
 
+def reads_pages(request: Request) -> bool:
+    """Whether a person asks, through a browser; providers and programmes have doors of their own."""
+    return "text/html" in request.headers.get("accept", "") and not request.url.path.startswith(("/hooks/", "/api/"))
+
+
 class NothingPersonal:
     """Answer 500 to what nobody foresaw, and log its kind and place only: the text of a database's error holds phones and forms."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, sorry: Callable[[Request, int], Response]) -> None:
         self._app = app
+        self._sorry = sorry
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on; nothing that it raises goes further up, where the server would print it."""
@@ -88,7 +103,9 @@ class NothingPersonal:
             place = traceback.extract_tb(error.__traceback__)[-1]
             log.error("%s %s: %s at %s:%s", scope["method"], scope["path"], type(error).__name__, place.filename, place.lineno)
             if not begun:
-                await _answer(500, "internal_error", "internal error")(scope, receive, send)
+                request = Request(scope)
+                answer = self._sorry(request, 500) if reads_pages(request) else _answer(500, "internal_error", "internal error")
+                await answer(scope, receive, send)
         return None
 
 
@@ -97,8 +114,7 @@ def _refuse(_request: Request, error: Exception) -> Response:
     return _answer(error.status, _id(type(error).__name__), i18n.say(error))
 
 
-def _http(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
+def _http(error: HTTPException) -> Response:
     return _answer(error.status_code, _id(http.HTTPStatus(error.status_code).name), error.detail, error.headers)
 
 

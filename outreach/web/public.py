@@ -243,6 +243,14 @@ class PublicDoor:
             directory.opt_out(session, channel="sms", value=visitor.phone, source="page", now=now)
             return visitor
 
+    def sorry(self, request: Request, status: int) -> Response:
+        """Write the page of a wrong address, and of what nobody foresaw."""
+        with i18n.speaking(language(request)):
+            title = _("There is no such page") if status < 500 else _("That did not work")
+            line = _("Please check the address.") if status < 500 else _("This page cannot be shown right now. Please try again in a few minutes.")
+            lines = (line, _("Questions? Ring {hotline}.").format(hotline=self._settings.hotline))
+            return self.pages.message(request, title, *lines, status=status, links={f"/{query(request)}": _("Type the code")})
+
     def _trouble(self, request: Request, error: OutreachError) -> Response:
         """Write the page for what went wrong; a link that is unknown, expired or revoked looks alike."""
         titles = {404: _("This link is not valid"), 422: _("That did not work"), 429: _("Please wait a little"), 503: _("Just a moment")}
@@ -255,7 +263,10 @@ class PublicDoor:
         links = {f"/{query(request)}": _("Type the code")}
         if token and error.status != 404:
             links = {f"/p/{token}{query(request)}": _("Back to the page")}
-        return self.pages.message(request, title, *lines, status=error.status, links=links)
+        answer = self.pages.message(request, title, *lines, status=error.status, links=links)
+        if error.status == guessing.TooManyTries.status:
+            answer.headers["Retry-After"] = str(int(guessing.HOUR.total_seconds()))
+        return answer
 
 
 def _with_phone(visitor: Visitor) -> Visitor:

@@ -21,7 +21,6 @@ class AddressRefused(Unavailable):
 
 def serve(settings: Settings) -> None:
     """Serve on the settings' host and port. Raises PortTaken and AddressRefused."""
-    listener = _listen(settings.host, settings.port)
     config = uvicorn.Config(
         app.create(settings, Database(settings.database_url)),
         loop="uvloop",
@@ -34,7 +33,7 @@ def serve(settings: Settings) -> None:
         server_header=False,
         timeout_graceful_shutdown=10,
     )
-    with listener:
+    with _listen(settings.host, settings.port) as listener:  # last, so that whoever can connect is answered
         uvicorn.Server(config).run(sockets=[listener])
 
 

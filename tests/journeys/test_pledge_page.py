@@ -17,7 +17,7 @@ from outreach.database.pledge_tables import Signature
 from outreach.database.tables import Recipient
 
 CHROMIUM = shutil.which("chromium")
-PHONES = [pytest.param((390, 844), id="usual"), pytest.param((360, 640), id="small")]
+PHONES = [pytest.param((390, 844), id="usual"), pytest.param((360, 640), id="small", marks=pytest.mark.long)]
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian: apt install chromium)")
 
 READABLE = """() => {
@@ -142,6 +142,7 @@ def is_opened(web: Served, guest: Guest) -> bool:
         return session.scalars(select(Recipient.opened_at).where(Recipient.id == guest.recipient_id)).one() is not None
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", PHONES)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_everything_can_be_read_named_and_tapped_on_a_phone(browser: Browser, web: Served, size: tuple[int, int], scheme: str) -> None:
@@ -217,6 +218,7 @@ def test_a_drawing_takes_one_finger_can_be_undone_and_survives_turning_the_phone
     assert [at for _x, _y, at in points] == sorted(at for _x, _y, at in points)
 
 
+@pytest.mark.long
 def test_the_page_stays_still_under_the_finger_that_draws(browser: Browser, web: Served) -> None:
     guest = web.hall.guest()
     with phone(browser, web) as owner:
@@ -232,6 +234,7 @@ def test_the_page_stays_still_under_the_finger_that_draws(browser: Browser, web:
         assert len(owner.strokes()) == 1
 
 
+@pytest.mark.long
 def test_a_slip_of_the_finger_is_no_signature_and_can_be_cleared(browser: Browser, web: Served) -> None:
     guest = web.hall.guest()
     with phone(browser, web) as owner:
@@ -255,6 +258,7 @@ def test_a_slip_of_the_finger_is_no_signature_and_can_be_cleared(browser: Browse
     assert [row.method for row in signatures(web)] == ["typed"]
 
 
+@pytest.mark.long
 def test_an_old_phone_without_pointer_events_or_beacons_draws_and_is_counted(browser: Browser, web: Served) -> None:
     guest = web.hall.guest()
     with phone(browser, web) as owner:
@@ -276,6 +280,7 @@ def test_an_old_phone_without_pointer_events_or_beacons_draws_and_is_counted(bro
     assert [row.ink for row in signatures(web)] == [drawn]
 
 
+@pytest.mark.long
 def test_a_double_tap_sends_once_and_going_back_shows_what_was_signed(browser: Browser, web: Served) -> None:
     guest = web.hall.guest()
     with phone(browser, web) as owner:
@@ -290,6 +295,7 @@ def test_a_double_tap_sends_once_and_going_back_shows_what_was_signed(browser: B
     assert len(signatures(web)) == 1
 
 
+@pytest.mark.long
 def test_two_tabs_sign_once_and_both_show_the_same_number(browser: Browser, web: Served) -> None:
     guest = web.hall.guest()
     with phone(browser, web) as one, phone(browser, web) as two:
@@ -325,6 +331,7 @@ def test_without_javascript_the_page_says_what_is_missing_and_signs(browser: Bro
     assert is_opened(web, guest)  # who acts has opened
 
 
+@pytest.mark.long
 def test_a_code_is_typed_and_the_page_signed_with_the_keyboard_alone(browser: Browser, web: Served) -> None:
     guest = web.hall.guest(phone="+8613800138000")
     with phone(browser, web, (1280, 800), is_mobile=False, has_touch=False) as owner:
@@ -363,6 +370,7 @@ def test_a_code_is_typed_and_the_page_signed_with_the_keyboard_alone(browser: Br
     assert [(row.way, row.capacity) for row in signatures(web)] == [("code", "principal")]
 
 
+@pytest.mark.long
 def test_declining_correcting_and_withdrawing_take_a_few_taps(browser: Browser, web: Served) -> None:
     guest = web.hall.guest("示例鞋业有限公司")
     with phone(browser, web) as owner:
