@@ -149,6 +149,7 @@ class Scan(Base):
     """A scanned sheet (扫描件), stored once by its digest."""
 
     __tablename__ = "scan"
+    __table_args__ = (Index("scan_signature_id_idx", "signature_id"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     digest: Mapped[str] = mapped_column(unique=True)

@@ -200,6 +200,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("scan_pkey")),
         sa.UniqueConstraint("digest", name=op.f("scan_digest_key")),
     )
+    with op.batch_alter_table("scan", schema=None) as batch_op:
+        batch_op.create_index("scan_signature_id_idx", ["signature_id"], unique=False)
+
     op.create_table(
         "sealed_pdf",
         sa.Column("signature_id", Id, nullable=False),
