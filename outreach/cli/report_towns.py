@@ -1,9 +1,13 @@
 """`outreach report towns`: the league table of the towns, and a workbook for each with the enterprises still to be seen."""
 
+import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
+from rich.console import Console
+from rich.progress import track
 from sqlalchemy.orm import Session
 
 from outreach.cli import report_choice as choice
@@ -70,7 +74,7 @@ def _split(office: Office, session: Session, folder: Path, which: Which, *, unma
     """Write the workbooks into the folder, each whole or not at all, and answer with what is in them."""
     _make(folder, replace=replace)
     taken, files = {books.STATEMENT.casefold()}, []
-    for town in books.towns(session, **which):
+    for town in _with_bar(list(books.towns(session, **which))):
         name = books.file_name(town.name, taken)
         with whole_file(folder / name) as stream:
             books.write(town, stream, unmask=unmask)
@@ -87,6 +91,11 @@ def _split(office: Office, session: Session, folder: Path, which: Which, *, unma
     lines += [_("Workbooks in {folder}: {count}").format(folder=folder, count=len(files))]
     lines += [_("Statement of the campaign: {file}").format(file=books.STATEMENT)] if whole else []
     answer(office, document, lines, next_step=_("open {path}").format(path=folder))
+
+
+def _with_bar(towns: Sequence[books.Town]) -> Iterable[books.Town]:
+    """Show on stderr how many workbooks are written, where that is a terminal."""
+    return track(towns, _("Workbooks"), console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
 
 
 def _make(folder: Path, *, replace: bool) -> None:

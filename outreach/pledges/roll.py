@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, case, exists, func, select, tuple_
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import ColumnElement, Select, case, func, select, tuple_
+from sqlalchemy.orm import Session
 
 from outreach.clock import OFFICE_ZONE
 from outreach.database.pledge_tables import Signature
@@ -62,11 +62,9 @@ def honour_roll(
 
 
 def _shown(pledge: str | None, mode: str) -> list[ColumnElement[bool]]:
-    later = aliased(Signature)
-    renewed = exists().where(later.enterprise_id == Signature.enterprise_id, later.state == "signed", later.id > Signature.id)
-    if pledge is not None:
-        renewed = renewed.where(later.pledge == pledge)
-    return [Signature.state == "signed", Signature.honour.is_(True), ~renewed.correlate(Signature), *answers.of(Signature, pledge, mode)]
+    counted = [Signature.state == "signed", *answers.of(Signature, pledge, mode)]
+    latest = select(func.max(Signature.id)).where(*counted).group_by(Signature.enterprise_id)
+    return [Signature.id.in_(latest), Signature.honour.is_(True)]
 
 
 def _order() -> list[ColumnElement[Any]]:

@@ -11,7 +11,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, TypedDict, Unpack
 
-from sqlalchemy import ColumnElement, Select, Subquery, func, literal, select
+from sqlalchemy import ColumnElement, Select, Subquery, func, select
 from sqlalchemy.orm import Session, aliased
 
 from outreach import tokens
@@ -91,25 +91,24 @@ def signatures(session: Session, *, by: Sequence[str] = DEFAULT_BY, **which: Unp
     """
     by = grouping(by)
     found: dict[tuple[Any, ...], dict[str, int]] = defaultdict(lambda: dict.fromkeys(FIGURES, 0))
-    for *values, column, count in _counted(session, by, which):
+    for *values, column, pending_way, count in _counted(session, by, which):
         figures = found[tuple(values)]
         figures[column] += count
-        figures["enterprises"] += count if column != "pending" else 0
+        figures["enterprises"] += count
+        if pending_way:
+            found[tuple(pending_way if key == "way" else value for key, value in zip(by, values, strict=True))]["pending"] += count
     rows = [grouped.row(by, values) | figures for values, figures in sorted(found.items(), key=lambda item: grouped.order(by, item[0]))]
     totals = {figure: sum(row[figure] for row in rows) for figure in FIGURES}
     return Table("signatures", [grouped.column(key) for key in (*by, *FIGURES)], rows, by=by, totals=totals)
 
 
 def _counted(session: Session, by: Sequence[str], which: Which) -> Iterator[Sequence[Any]]:
-    """Yield the groups' values, a column and how many stand in it; then the same of pending papers, under the way of the paper."""
+    """Yield each group's values, a column, the way of a pending paper, and how many enterprises stand there."""
     stands, wanted = chosen(session, which)
     groups = _groups(stands)
-    keys = [groups[key].label(key) for key in by]
-    waiting = [(stands.c.pending_way if key == "way" else groups[key]).label(key) for key in by]
-    for own, column, condition in ((keys, stands.c.column, None), (waiting, literal("pending"), stands.c.pending_id.is_not(None))):
-        each = _joined(select(*own, column.label("column")), stands).where(*wanted, *([] if condition is None else [condition])).subquery()
-        grouped_rows: Iterable[Sequence[Any]] = session.execute(select(*each.c, func.count()).group_by(*each.c))
-        yield from grouped_rows
+    each = _joined(select(*(groups[key].label(key) for key in by), stands.c.column, stands.c.pending_way), stands).where(*wanted).subquery()
+    counted: Iterable[Sequence[Any]] = session.execute(select(*each.c, func.count()).group_by(*each.c))
+    yield from counted
 
 
 def chosen(session: Session, which: Which) -> tuple[Subquery, list[ColumnElement[bool]]]:
