@@ -42,8 +42,10 @@ def translated(visitor: Visitor, settings: Settings) -> Texts:
     found: dict[str, Text] = {}
     for part, name in names.items():
         try:
-            if templates.load(name, folders).text == sources[part]:
-                found[part] = _text(templates.load(f"{name}.en", folders).text, visitor.fields, file=name, lang="en")
+            stands = templates.load(name, folders)
+            beside = templates.translation(stands, "en")
+            if beside is not None and stands.text == sources[part]:
+                found[part] = _text(beside.text, visitor.fields, file=beside.file, lang="en")
         except (templates.TemplateNotFound, TemplateInvalid):
             continue  # the office keeps no translation, or one that is not right: the text itself is there
     return found
