@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from outreach.cli import pledge_documents, pledge_evidence
+from outreach.cli import pledge_documents, pledge_evidence, pledge_paper
 from outreach.cli.base import Office, group, option, pass_office
 from outreach.cli.files import OUT, deliver_list
 from outreach.cli.output import answer, command, note
@@ -130,3 +130,4 @@ def _in_words(table: Table) -> Table:
 
 pledge_documents.add_to(pledges)
 pledge_evidence.add_to(pledges)
+pledge_paper.add_to(pledges)
