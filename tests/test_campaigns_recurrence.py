@@ -106,9 +106,9 @@ def test_occurrences_are_told_apart_and_the_columns_stand_in_chinese_too() -> No
     rows = [{"step": 1, "occurrence": 1, **row}, {"step": 2, "occurrence": 1, **row}, {"step": 2, "occurrence": 3, **row}]
     use("zh")
     heading, *lines = funnel_lines(rows)
-    assert [heading.split(), lines[2].split("   ")] == [
+    assert [heading.split(), lines[2].split()] == [
         ["步骤", "纳入", "→", "已发", "→", "送达", "→", "已打开", "→", "已签署"],
-        ["2（第 3 次）", "1,234", "1,200", "1,100", "     7", "     5"],
+        ["2（第", "3", "次）", "1,234", "1,200", "1,100", "7", "5"],
     ]
     assert len({cell_len(line) for line in (heading, *lines)}) == 1
     state = dict.fromkeys(("delivered", "silent", "failed", "undelivered", "unknown", "review", "doubled"), 0)
