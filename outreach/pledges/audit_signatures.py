@@ -92,7 +92,7 @@ def _altered(row: Any) -> Iterator[str]:
 
 
 def _same(one: Any, other: Any) -> bool:
-    return evidence.canonical(one) == evidence.canonical(other)
+    return bool(one == other) or evidence.canonical(one) == evidence.canonical(other)
 
 
 def _untold(rows: Sequence[Any], begun: Any) -> Iterator[str]:

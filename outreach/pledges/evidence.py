@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from outreach.errors import BadInput
@@ -82,17 +83,20 @@ def canonical(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    match value:
-        case Mapping():
-            if not all(isinstance(key, str) for key in value):
-                raise TypeError("a key that is no text")
-            return {key: _plain(item) for key, item in value.items()}
-        case list() | tuple():
-            return [_plain(item) for item in value]
-        case float() if value.is_integer():
-            return _plain(int(value))
-        case int() if abs(value) >= EXACT:
-            raise ValueError("a number that is too great")
+    """Return a value as JSON has it. Points of ink come by the thousand: what they are made of is looked at first."""
+    kind = type(value)
+    if kind is int:
+        if -EXACT < value < EXACT:
+            return value
+        raise ValueError("a number that is too great")
+    if kind is float:
+        return _plain(int(value)) if value.is_integer() else value
+    if kind is list or kind is tuple:
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        if not all(isinstance(key, str) for key in value):
+            raise TypeError("a key that is no text")
+        return {key: _plain(item) for key, item in value.items()}
     return value
 
 
@@ -112,8 +116,9 @@ def body(entry: Entry, salt: str | None) -> str:
     )
 
 
+@lru_cache(maxsize=64)
 def told(text: str) -> Mapping[str, Any]:
-    """Read a body again; of one that cannot be read, nothing is told."""
+    """Read a body again, to look at; of one that cannot be read, nothing is told. Whoever audits asks several times in a row."""
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
