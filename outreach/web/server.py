@@ -32,20 +32,28 @@ def serve(settings: Settings) -> None:
         proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=10,
+        backlog=2048,
     )
-    with _listen(settings.host, settings.port) as listener:  # last, so that whoever can connect is answered
-        uvicorn.Server(config).run(sockets=[listener])
+    with _bound(settings.host, settings.port) as listener:
+        try:
+            uvicorn.Server(config).run(sockets=[listener])
+        except OSError as error:
+            raise _refused(error, settings.host, settings.port) from error
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _bound(host: str, port: int) -> socket.socket:
+    """Take the address. The server itself listens, once it hears signals: whoever can connect is served, and stops are clean."""
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-        listener.listen(2048)
     except OSError as error:
         listener.close()
-        if error.errno == errno.EADDRINUSE:
-            raise PortTaken(host=host, port=port) from error
-        raise AddressRefused(host=host, port=port, why=error.strerror or error) from error
+        raise _refused(error, host, port) from error
     return listener
+
+
+def _refused(error: OSError, host: str, port: int) -> Unavailable:
+    if error.errno == errno.EADDRINUSE:
+        return PortTaken(host=host, port=port)
+    return AddressRefused(host=host, port=port, why=error.strerror or error)
