@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 import secrets
 from typing import Any
 
@@ -14,6 +15,7 @@ WEIGHTS = (1, 7, 11, 13, 17)
 """Of the characters of a personal code, for its check character."""
 
 LETTERS = "ABCDEFGHJKMNPQRSTVWXYZ"
+NUMBER = re.compile(r"\+?\d(?:[\s-]?\d){6,}")
 
 
 def digest(value: Any) -> str:
@@ -65,6 +67,11 @@ def serial() -> str:
 def salt() -> str:
     """Make the salt of a commitment: 128 bits as hex."""
     return secrets.token_hex(16)
+
+
+def mask_within(text: str) -> str:
+    """Hide the middle of every number of seven digits or more in what a person typed, also where blanks or dashes part it."""
+    return NUMBER.sub(lambda found: mask(re.sub(r"[\s-]", "", found[0])), text)
 
 
 def mask(value: str) -> str:

@@ -81,7 +81,7 @@ def test_a_code_and_a_serial_show_all_that_happened(database: Database) -> None:
         who: dict[str, Any] = {"enterprise_ids": own, "recipient_id": recipient, "campaign_id": campaign, "way": "link"}
         person: dict[str, Any] = {"method": "typed", "signer": "张建国", "capacity": "principal"}
         signing.opened(session, [recipient], now=at(0))
-        signing.decline(session, [DeclineRequest(**who, version_id=2, reason="再考虑", at=at(1))])
+        signing.decline(session, [DeclineRequest(**who, version_id=2, reason="再考虑，请打139-1111-2222", at=at(1))])
         ((first, *_others),) = signing.sign(session, [SignRequest(**who, **person, version_id=2, at=at(2))])
         correct(session, [CorrectionRequest(recipient_id=recipient, kind="new_number", detail="", way="link", at=at(3))])
         signing.withdraw(session, first.serial, reason="情况有变", by="signer", now=at(4))
@@ -95,7 +95,7 @@ def test_a_code_and_a_serial_show_all_that_happened(database: Database) -> None:
     assert alone == by_code["enterprises"][0]
     (signature,), (refusal,) = alone["signatures"], alone["refusals"]
     assert (signature["state"], signature["ended_reason"], signature["signer"]) == ("withdrawn", "情况有变", "张建国")
-    assert (refusal["reason"], refusal["declined_at"]) == ("再考虑", at(1))
+    assert (refusal["reason"], refusal["declined_at"]) == ("再考虑，请打139****2222", at(1))
     assert [(act["at"], act["act"], act["serial"]) for act in by_serial["history"]] == [
         (at(0), "opened", None),
         (at(1), "declined", None),

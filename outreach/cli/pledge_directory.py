@@ -101,12 +101,11 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _signature(row: Mapping[str, Any]) -> str:
-    line = _("{serial} {state}: {pledge} version {version}, {way}, {method}, {signer} {capacity} {relation}, {time}").format(**row, time=cell(row["signed_at"]))
+    signer = " ".join(filter(None, (row["signer"], row["capacity"], row["relation"])))
+    line = _("{serial} {state}: {pledge} version {version}, {way}, {method}, {who}, {time}").format(**row, who=signer, time=cell(row["signed_at"]))
     if row["ended_at"]:
-        line += _("; ended {time} {why}").format(time=cell(row["ended_at"]), why=row["ended_reason"] or row["superseded_by"] or "")
-    if row["review"]:
-        line += _("; to be reviewed")
-    return " ".join(line.split())
+        line += _("; ended {time} {why}").format(time=cell(row["ended_at"]), why=row["ended_reason"] or row["superseded_by"] or "").rstrip()
+    return line + (_("; to be reviewed") if row["review"] else "")
 
 
 def _refusal(row: Mapping[str, Any]) -> str:

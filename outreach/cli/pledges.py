@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from outreach.cli import pledge_documents, pledge_evidence, pledge_paper
+from outreach.cli import pledge_directory, pledge_documents, pledge_evidence, pledge_paper
 from outreach.cli.base import Office, group, option, pass_office
 from outreach.cli.files import OUT, deliver_list
 from outreach.cli.output import answer, command, note
@@ -128,6 +128,7 @@ def _in_words(table: Table) -> Table:
     return Table(table.report, table.columns, rows, total=table.total, next=table.next)
 
 
+pledge_directory.add_to(pledges)
 pledge_documents.add_to(pledges)
 pledge_evidence.add_to(pledges)
 pledge_paper.add_to(pledges)

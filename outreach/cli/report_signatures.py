@@ -16,7 +16,7 @@ from outreach.reports import signatures as figures
 from outreach.reports.signatures import Which
 
 ALWAYS_SHOWN = ("enterprises", "signed", "declined", "opened", "not_opened", "not_reached")
-ONLY_IN_FILES = ("credit_code", "time", "opened_at")
+ONLY_IN_FILES = ("credit_code", "signed_at", "opened_at")
 
 
 @click.command("signatures", cls=Command)

@@ -35,6 +35,8 @@ LISTED = (
     "phone",
 )
 """What a row of the list says; the list has an `id` too."""
+TYPED = ("reason", "ended_reason")
+"""What people typed freely: numbers in it are masked."""
 
 
 class PledgeMissing(NotFound):
@@ -219,13 +221,15 @@ def _refusals(session: Session, enterprises: Sequence[int]) -> dict[int, list[di
 def _by_enterprise(session: Session, query: Select[*tuple[Any, ...]]) -> dict[int, list[dict[str, Any]]]:
     found: dict[int, list[dict[str, Any]]] = {}
     for row in session.execute(query):
-        found.setdefault(row.enterprise_id, []).append({key: value for key, value in row._asdict().items() if key != "enterprise_id"})
+        shown = {key: tokens.mask_within(value) if key in TYPED and value else value for key, value in row._asdict().items() if key != "enterprise_id"}
+        found.setdefault(row.enterprise_id, []).append(shown)
     return found
 
 
 def _corrections(session: Session, recipient: int | None) -> list[dict[str, Any]]:
     query = select(Correction.id, Correction.kind, Correction.detail, Correction.way, Correction.said_at, Correction.done_at, Correction.done_by)
-    return [row._asdict() for row in session.execute(query.where(Correction.recipient_id == recipient).order_by(Correction.id))]
+    said = session.execute(query.where(Correction.recipient_id == recipient).order_by(Correction.id))
+    return [row._asdict() | {"detail": tokens.mask_within(row.detail)} for row in said]
 
 
 def _history(session: Session, recipient: int | None, enterprises: Sequence[int]) -> list[dict[str, Any]]:

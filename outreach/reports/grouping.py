@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Text
@@ -10,10 +11,13 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 from outreach.clock import OFFICE_ZONE
+from outreach.database.pledge_tables import WAYS
 from outreach.database.tables import DELIVERY_STATES
 from outreach.errors import UsageError
 from outreach.reports import words
 from outreach.reports.tables import Column
+
+ORDERS: Mapping[str, Sequence[str]] = MappingProxyType({"state": DELIVERY_STATES, "way": WAYS})
 
 
 class FieldUnknown(UsageError):
@@ -55,8 +59,8 @@ def row(groups: Iterable[str], values: Sequence[Any]) -> dict[str, Any]:
 
 
 def order(groups: Iterable[str], values: Sequence[Any]) -> list[tuple[bool, Any]]:
-    """Return what groups are sorted by: states as a delivery goes through them, all else by value, nothing last; the same on both databases."""
-    ranked = [DELIVERY_STATES.index(value) if key == "state" and value in DELIVERY_STATES else value for key, value in zip(groups, values, strict=True)]
+    """Return what groups are sorted by: states and ways in their own order, all else by value, nothing last; the same on both databases."""
+    ranked = [ORDERS[key].index(value) if value in ORDERS.get(key, ()) else value for key, value in zip(groups, values, strict=True)]
     return [(value is None or value == "", "" if value is None else value) for value in ranked]
 
 

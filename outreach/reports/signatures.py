@@ -18,8 +18,9 @@ from outreach import tokens
 from outreach.audiences import conditions, segments
 from outreach.database.pledge_tables import Signature
 from outreach.database.tables import Contact, Enterprise
+from outreach.i18n import gettext as _
 from outreach.reports import grouping as grouped
-from outreach.reports import standing
+from outreach.reports import standing, words
 from outreach.reports.standing import COLUMNS
 from outreach.reports.tables import Column, Table
 
@@ -145,7 +146,8 @@ def listing(session: Session, *, by: Sequence[str] = (), limit: int = 50, after:
 def columns(by: Sequence[str] = ()) -> list[Column]:
     """Return the columns of the list."""
     extra = [key for key in grouping(by) if key not in LISTED]
-    return [grouped.column(key) for key in (*LISTED, *extra)]
+    headings = {"column": _("standing"), "pending": _("paper without scan")}
+    return [Column(key, words.heading(headings.get(key) or words.field(key))) for key in (*LISTED, *extra)]
 
 
 def total(session: Session, **which: Unpack[Which]) -> int:

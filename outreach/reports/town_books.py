@@ -68,7 +68,6 @@ FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f\u200b-\u200f\u202a-\u202e\u206
 """What no name of a file may hold on Windows (learn.microsoft.com, "Naming Files, Paths, and Namespaces"), and characters nobody sees."""
 RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])(\..*)?", re.IGNORECASE)
 NAME_LIMIT = 60
-DIGITS = re.compile(r"\+?\d(?:[\s-]?\d){6,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +178,7 @@ def _sheets(town: Town, unmask: bool) -> list[Sheet]:
     def those(*columns: str) -> list[Row[Any]]:
         return [row for row in town.rows if row.column in columns]
 
-    refused = [row._asdict() | {"why": _without_numbers(row.why or "", unmask)} for row in those("declined", "withdrawn")]
+    refused = [row._asdict() | {"why": _typed(row.why or "", unmask)} for row in those("declined", "withdrawn")]
     wrong = [_wrong(row, said, unmask) for row in town.rows for said in town.said.get(row.id, ())]
     return [
         _sheet(
@@ -221,17 +220,17 @@ def _delivery(row: Row[Any]) -> str:
 
 
 def _wrong(row: Row[Any], said: Row[Any], unmask: bool) -> dict[str, Any]:
-    detail = _without_numbers(said.detail, unmask)
+    detail = _typed(said.detail, unmask)
     return row._asdict() | {"said": corrections.kinds()[said.kind], "detail": detail, "said_at": said.said_at, "done": said.done_at is not None}
 
 
 def _with_detail(word: str, detail: str, unmask: bool) -> str:
-    return word + (_(" ({parts})").format(parts=_without_numbers(detail, unmask)) if detail else "")
+    return word + (_(" ({parts})").format(parts=_typed(detail, unmask)) if detail else "")
 
 
-def _without_numbers(text: str, unmask: bool) -> str:
-    """Hide the numbers in what a person typed: a new phone is as personal as the old one."""
-    return text if unmask else DIGITS.sub(lambda found: tokens.mask(re.sub(r"[\s-]", "", found[0])), text)
+def _typed(text: str, unmask: bool) -> str:
+    """Return what a person typed; a new phone in it is as personal as the old one."""
+    return text if unmask else tokens.mask_within(text)
 
 
 def _day(moment: datetime) -> str:
