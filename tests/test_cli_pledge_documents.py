@@ -96,3 +96,16 @@ def test_a_certificate_is_made_once_says_what_it_is_worth_and_seals_from_then_on
     assert (found.intact, found.ours, found.serial) == (True, True, signature.serial)
     code, _out, err = run("certificate")
     assert code == 1 and "seal.pem" in err
+
+
+def test_check_names_the_type_and_the_seal(run: Run, desk: Office, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def found() -> dict[str, tuple[str, str]]:
+        cli.run(["--home", str(tmp_path), "check", "--format", "json"])
+        return {item["name"]: (item["state"], item["detail"]) for item in json.loads(capsys.readouterr().out)["checks"]}
+
+    assert found()["fonts"][0] == "ok" and "Noto Serif SC" in found()["fonts"][1]
+    assert found()["seal"] == ("ok", "none: PDFs of signed pledges are handed out plain")
+    run("certificate")
+    assert found()["seal"][0] == "ok" and "自制演示证书" in found()["seal"][1]
+    (tmp_path / "secrets" / "seal_key").write_text("no key")
+    assert found()["papers"][0] == "fail"

@@ -1,4 +1,4 @@
-"""What `outreach check` looks at: database, templates, accounts, senders, servers; each with its cure."""
+"""What `outreach check` looks at: database, templates, papers, accounts, senders, servers; each with its cure."""
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -9,6 +9,7 @@ from outreach import i18n
 from outreach.channels import directory, loopback
 from outreach.cli.base import Office
 from outreach.cli.processes import HEALTH_OF_SANDBOX, HEALTH_OF_WEB
+from outreach.clock import OFFICE_ZONE
 from outreach.database import schema, tables
 from outreach.errors import OutreachError
 from outreach.i18n import gettext as _
@@ -16,6 +17,9 @@ from outreach.rendering import checks as rules
 from outreach.rendering import templates
 from outreach.staff import accounts
 from outreach.worker import alive as workers
+
+SEAL_DAYS = 30
+"""Days before its end from which a certificate is to be renewed."""
 
 
 class Check(NamedTuple):
@@ -35,6 +39,7 @@ def checks(office: Office) -> list[Check]:
         (_("database"), _database),
         (_("staff"), _staff),
         (_("templates"), _templates),
+        (_("papers"), _papers),
         (_("senders"), _senders),
         (_("servers"), _servers),
     )
@@ -113,6 +118,29 @@ def _templates(office: Office) -> Iterator[Check]:
             yield Check(_("template {name}").format(name=name), "fail" if refuses else "warn", rules.words(problem))
         good += not problems
     yield Check(_("templates"), "ok", _("{good} of {all} without a remark").format(good=good, all=len(names)))
+
+
+def _papers(office: Office) -> Iterator[Check]:
+    """Look at what papers need: type for them, and the seal, where the office has one."""
+    from outreach.pledges import seals  # half a second that only this check needs
+    from outreach.rendering import fonts
+
+    chosen = office.settings
+    shelf = fonts.shelf(chosen.home)
+    known = _("{body} for the body, {title} for titles; {count:,} characters")
+    yield Check(_("fonts"), "ok", known.format(body=shelf.families["body"][0], title=shelf.families["title"][0], count=len(shelf.characters)))
+    seal = seals.configured(chosen)
+    if seal is None:
+        yield Check(_("seal"), "ok", _("none: PDFs of signed pledges are handed out plain"))
+        return
+    left = (seal.until - office.now()).days
+    name = _("{subject}, until {day}").format(subject=seal.subject, day=f"{seal.until.astimezone(OFFICE_ZONE):%Y-%m-%d}")
+    if left < SEAL_DAYS:
+        yield Check(_("seal"), "fail" if left < 0 else "warn", name, _("put a new certificate in its place, and leave the old one beneath it in the file"))
+    elif seal.self_made and not chosen.rehearsal:
+        yield Check(_("seal"), "warn", name, _("nobody but this office vouches for it: set seal_certificate and seal_key of a licensed authority"))
+    else:
+        yield Check(_("seal"), "ok", name)
 
 
 def _senders(office: Office) -> Iterator[Check]:

@@ -1,4 +1,7 @@
-"""`outreach pledges form | pdf | certificate`: the papers of a pledge, and the certificate that seals them."""
+"""`outreach pledges form | pdf | certificate`: the papers of a pledge, and the certificate that seals them.
+
+What sets and seals is imported by the verb that needs it: it would double the start of every other.
+"""
 
 from pathlib import Path
 
@@ -12,7 +15,6 @@ from outreach.clock import OFFICE_ZONE, wire
 from outreach.database.tables import Enterprise
 from outreach.errors import UsageError
 from outreach.i18n import gettext as _
-from outreach.pledges import copies, seals, sheets
 
 MANY = 500
 """Sheets that take longer than a second or two to set."""
@@ -36,6 +38,8 @@ def add_to(group: Group) -> None:
 @pass_office
 def form(office: Office, codes: tuple[str, ...], campaign: str | None, town: str, out: Path) -> None:
     """Print the sheets for signing by hand, one page an enterprise, each with its own QR code."""
+    from outreach.pledges import sheets
+
     require_document(office)
     if bool(codes) is bool(campaign):
         raise FormsOfNothing(what="")
@@ -61,6 +65,8 @@ def form(office: Office, codes: tuple[str, ...], campaign: str | None, town: str
 @pass_office
 def pdf(office: Office, serial: str, out: Path | None) -> None:
     """Write the PDF of a signed pledge: the same file every time, sealed where the office has a seal."""
+    from outreach.pledges import copies
+
     require_document(office)
     with office.database.read() as session:
         material = copies.material(session, serial)
@@ -81,6 +87,8 @@ def pdf(office: Office, serial: str, out: Path | None) -> None:
 @pass_office
 def certificate(office: Office) -> None:
     """Make a certificate of the office's own to seal PDFs with, and say what it is worth."""
+    from outreach.pledges import seals
+
     require_document(office)
     settings = office.settings
     if settings.seal_key or settings.seal_certificate != seals.CERTIFICATE:
