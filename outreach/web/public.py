@@ -209,11 +209,18 @@ class PublicDoor:
         return _done(request, "sent")
 
     def _send_code(self, token: str, address: str) -> None:
+        """Send a code; who taps again while one is on its way is told that it is."""
         now = clock.now()
-        with self._database.write() as session:
-            visitor = resolving.resolve(session, token, settings=self._settings, now=now)
-            if visitor.version.one_time_code:
-                onetime.send(session, visitor, address=address, settings=self._settings, now=now)
+        try:
+            with self._database.write() as session:
+                visitor = resolving.resolve(session, token, settings=self._settings, now=now)
+                if visitor.version.one_time_code:
+                    onetime.send(session, visitor, address=address, settings=self._settings, now=now)
+        except guessing.TooManyTries:
+            with self._database.read() as session:
+                visitor = resolving.resolve(session, token, settings=self._settings, now=now)
+                if not onetime.sent_lately(session, visitor, now=now):
+                    raise
 
     async def back(self, request: Request) -> Response:
         """Lead whoever reloads or bookmarks the answer to a form back to the page."""
