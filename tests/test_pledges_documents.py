@@ -163,7 +163,20 @@ def test_every_sheet_is_one_page_with_its_enterprise_its_code_and_a_qr_code_of_i
         pages = [document[page].get_textpage().get_text_bounded().replace("\r\n", "") for page in range(len(document))]
     assert len(pages) == 6
     for name, page in zip(names, pages, strict=True):
-        for part in (name, "单位（盖章）", "签署人（签名）", "身份", "日期", "签署码", "7K3M9P", "不欠薪倡议书", "逍林镇", "12333"):
+        for part in (
+            name,
+            "单位（盖章）",
+            "签署人（签名）",
+            "身份",
+            "光荣榜",
+            "个人信息处理告知书",
+            "日期",
+            "签署码",
+            "7K3M9P",
+            "不欠薪倡议书",
+            "逍林镇",
+            "12333",
+        ):
             assert part.replace(" ", "") in page.replace(" ", ""), (part, page)
 
 
