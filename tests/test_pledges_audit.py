@@ -90,6 +90,7 @@ EVIDENCE = {
 }
 
 
+@pytest.mark.parametrize("office", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(("statement", "found"), EVIDENCE.values(), ids=EVIDENCE)
 def test_an_altered_row_of_evidence_is_found(signed: Signers, statement: str, found: list[tuple[str, str]]) -> None:
     signed.unguard()
@@ -122,6 +123,7 @@ BLOCKS = {
 }
 
 
+@pytest.mark.parametrize("office", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(("statement", "found"), BLOCKS.values(), ids=BLOCKS)
 def test_an_altered_head_of_a_block_is_found(signed: Signers, statement: str, found: set[str]) -> None:
     signed.write(statement)
@@ -170,6 +172,7 @@ SIGNATURE: dict[str, Any] = {
 }
 
 
+@pytest.mark.parametrize("office", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("column", SIGNATURE)
 def test_a_signature_altered_after_signing_is_found(signed: Signers, column: str) -> None:
     signed.write(update(Signature).where(Signature.id == 1).values({column: SIGNATURE[column]}))
@@ -208,6 +211,7 @@ def test_a_signature_without_evidence_and_evidence_without_its_signature_are_fou
     assert signed.faults() == [("signature_missing", "signature 2")]
 
 
+@pytest.mark.parametrize("office", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("column", ["source", "letter", "privacy", "title"])
 def test_an_altered_text_is_found(signed: Signers, column: str) -> None:
     signed.write(f"update pledge_version set {column} = 'x'")
