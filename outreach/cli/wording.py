@@ -1,7 +1,7 @@
 """Plans, statements and states in sentences for the terminal: each says what happened, in figures that add up."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, time, timedelta
 from typing import Any
 
 from rich.cells import cell_len
@@ -37,8 +37,14 @@ def _step_lines(step: Mapping[str, Any]) -> list[str]:
     lines = [line.format(**shown)]
     if step.get("every"):
         again = _("    again every {every} until {until}: at most {occurrences:,} times, in segments and cost")
-        lines.append(again.format(every=_span(step["every"]), until=local_time(step["until"]), occurrences=step["occurrences"]))
+        lines.append(again.format(every=_span(step["every"]), until=_last(step["until"]), occurrences=step["occurrences"]))
     return [*lines, *(f"    {sample}" for sample in step["samples"])]
+
+
+def _last(text: str) -> str:
+    """Write the end of a recurrence: a midnight as the day that it ends."""
+    end = datetime.fromisoformat(text).astimezone(OFFICE_ZONE)
+    return local_time(text) if end.time() != time() else str(end.date() - timedelta(days=1))
 
 
 def _span(text: str) -> str:
