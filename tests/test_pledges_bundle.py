@@ -20,12 +20,13 @@ from outreach import cli
 from outreach.contacts import erasing
 from outreach.database.engine import Database
 from outreach.database.pledge_tables import Scan, SealedPdf, Signature
-from outreach.pledges import bundle, corrections, sealing, signing, verifying
+from outreach.pledges import bundle, copies, corrections, sealing, seals, signing, verifying
 from outreach.pledges import erasing as pledges
 from outreach.pledges.bundle import EvidenceUnknown
 from outreach.pledges.corrections import CorrectionRequest
 from outreach.pledges.evidence import Entry
 from outreach.pledges.faults import Report
+from outreach.settings import load
 from outreach.staff import accounts, audit
 
 KEPT: dict[str, Database] = {}
@@ -405,6 +406,22 @@ def test_a_pdf_is_checked_by_its_seal_and_by_the_copy_that_is_kept(desk: Signers
     desk.write(insert(SealedPdf).values(signature_id=1, content=b"%PDF-1.7 one", digest=digest, made_at=AT, sealed=False))
     code, answer = run(capsys, "verify", "plain.pdf")
     assert (code, answer["ok"], answer["checked"]) == (0, True, 1)
+
+
+def test_a_sealed_pdf_is_checked_on_any_machine_that_has_the_certificate(desk: Signers, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    seals.make_certificate(tmp_path, "示例市人社局", now=AT)
+    office = load(tmp_path)
+    with desk.database.read() as session:
+        copy = copies.made(copies.material(session, SERIAL), settings=office, now=AT)
+    Path("sealed.pdf").write_bytes(copy.content)
+    code, answer = run(capsys, "verify", "sealed.pdf")
+    assert (code, answer["faults"]) == (0, [])
+    Path("altered.pdf").write_bytes(copy.content.replace(b"%%EOF", b"%%EOG", 1))
+    code, answer = run(capsys, "verify", "altered.pdf")
+    assert (code, [fault["what"] for fault in answer["faults"]]) == (1, ["seal_broken"])
+    (tmp_path / "seal.pem").unlink()
+    code, answer = run(capsys, "verify", "sealed.pdf")
+    assert (code, answer["faults"]) == (1, [{"what": "seal_unknown", "where": SERIAL}])
 
 
 @pytest.mark.parametrize(
