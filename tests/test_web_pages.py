@@ -194,30 +194,30 @@ def test_a_drawing_is_kept_as_strokes_with_their_time(web_of_either: Served) -> 
     assert (signature.method, signature.ink) == ("drawn", INK)
 
 
-@pytest.mark.parametrize(
-    "ink",
-    [
-        "nonsense",
-        '{"a": 1}',
-        "[[]]",
-        "[[[1, 2]]]",
-        "[[[1, 2, 3, 4]]]",
-        "[[[1.5, 2, 3]]]",
-        "[[[true, 2, 3]]]",
-        "[[[1001, 2, 3]]]",
-        "[[[1, 401, 3]]]",
-        "[[[1, 2, -1]]]",
-        "[[[1, 2, 9]], [[1, 2, 3]]]",
-        "[" * 2000,
-        json.dumps([[[1, 2, 3]] * 7000]),
-        json.dumps([[[10, 10, 0], [12, 11, 5]]]),
-    ],
-)
-def test_a_drawing_that_is_none_or_too_simple_is_refused_and_the_rest_of_the_form_kept(web: Served, ink: str) -> None:
+NO_DRAWINGS = [
+    "nonsense",
+    '{"a": 1}',
+    "[[]]",
+    "[[[1, 2]]]",
+    "[[[1, 2, 3, 4]]]",
+    "[[[1.5, 2, 3]]]",
+    "[[[true, 2, 3]]]",
+    "[[[1001, 2, 3]]]",
+    "[[[1, 401, 3]]]",
+    "[[[1, 2, -1]]]",
+    "[[[1, 2, 9]], [[1, 2, 3]]]",
+    "[" * 2000,
+    json.dumps([[[1, 2, 3]] * 7000]),
+    json.dumps([[[10, 10, 0], [12, 11, 5]]]),
+]
+
+
+def test_a_drawing_that_is_none_or_too_simple_is_refused_and_the_rest_of_the_form_kept(web: Served) -> None:
     guest = web.hall.guest()
-    answer = web.post(f"{guest.page}/sign", SIGNING | {"enterprise": guest.enterprise_ids[0], "ink": ink})
-    assert answer.status == 422
-    assert 'value="张建国"' in answer.text and "手写" in answer.words
+    for ink in NO_DRAWINGS:
+        answer = web.post(f"{guest.page}/sign", SIGNING | {"enterprise": guest.enterprise_ids[0], "ink": ink})
+        assert answer.status == 422, ink
+        assert 'value="张建国"' in answer.text and "手写" in answer.words
     assert rows(web, Signature) == []
 
 
@@ -331,6 +331,15 @@ def test_guessing_ends_after_five_tries_with_a_page_that_says_so(web: Served) ->
     assert "12333" in late.words and late.headers["content-type"].startswith("text/html")
 
 
+def test_whoever_tries_code_after_code_is_stopped_and_finds_nothing(web: Served) -> None:
+    guests = [web.hall.guest() for _number in range(3)]
+    codes = [tokens.personal_code() for _try in range(30)]
+    statuses = [web.post("/", {"code": code, "digits": "8000"}).status for code in codes]
+    assert statuses == [422] * 20 + [429] * 10
+    assert {web.post("/", {"code": guest.code, "digits": "8000"}).status for guest in guests} == {429}
+    assert web.get(guests[0].page).status == 200  # a link is no guess
+
+
 def test_a_character_that_no_code_has_is_answered_kindly(web: Served) -> None:
     answer = web.post("/", {"code": "7K3O9P", "digits": "8000"})
     assert answer.status == 422
@@ -408,3 +417,14 @@ def test_what_nobody_foresaw_is_a_page_without_a_word_of_it(web: Served) -> None
     assert answer.status == 500
     assert "请过几分钟再试" in answer.words and "signature" not in answer.words
     assert "12333" in answer.words
+
+
+def test_an_office_dresses_the_pages_in_its_own_style_and_the_policy_allows_that_one(tmp_path: Path, new_sqlite: Callable[[], str]) -> None:
+    own = tmp_path / "templates" / "web"
+    own.mkdir(parents=True)
+    (own / "style.css").write_text("body{color:#123456}", "utf-8")
+    with Served(tmp_path, new_sqlite()) as web:
+        page = web.get("/")
+    digest = base64.b64encode(hashlib.sha256(b"body{color:#123456}").digest()).decode()
+    assert "<style>body{color:#123456}</style>" in page.text
+    assert f"style-src 'sha256-{digest}'" in page.headers["content-security-policy"]
