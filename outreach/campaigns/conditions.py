@@ -50,13 +50,13 @@ def past(campaign: Campaign, *, last: int) -> Subquery:
     )
 
 
-def holds(campaign: Campaign, step: CampaignStep, pledge: str | None, before: Subquery) -> ColumnElement[bool]:
-    """Return the condition of a step over `Recipient`, joined to its `past`."""
+def holds(campaign: Campaign, step: CampaignStep, pledge: str | None, *, reached: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Return the condition of a step over `Recipient`; `reached` says whether anything has come in."""
     conditions = [open_for(campaign, step, pledge)]
     if step.condition == "unopened":
         conditions.append(Recipient.opened_at.is_(None))
     if step.condition == "unreached":
-        conditions.append(before.c.delivered == 0)
+        conditions.append(~reached)
     return and_(*conditions)
 
 

@@ -27,7 +27,7 @@ class _Ladder:
     now: datetime
 
     def holds(self, step: CampaignStep) -> ColumnElement[bool]:
-        return conditions.holds(self.campaign, step, self.pledge, self.past)
+        return conditions.holds(self.campaign, step, self.pledge, reached=self.past.c.delivered > 0)
 
     def rows(self, step: CampaignStep, occurrence: ColumnElement[int] | int = 1) -> Select[Any]:
         """Return the deliveries of a step to all who were written to and fulfil its condition."""
@@ -79,9 +79,9 @@ def _of(session: Session, campaign: Campaign, *, now: datetime) -> _Ladder:
 
 def _all_to_come(ladder: _Ladder) -> Iterator[Select[Any]]:
     for step in ladder.steps:
-        yield _alternates(ladder, step)
         if _may_come(step, ladder):
             yield _waiting(ladder, step)
+        yield _alternates(ladder, step)
 
 
 def _may_come(step: CampaignStep, ladder: _Ladder) -> bool:
@@ -155,6 +155,9 @@ def _alternates(ladder: _Ladder, step: CampaignStep) -> Select[Any]:
         and_(later.step == step.number, or_(later.occurrence > tried.occurrence, and_(later.occurrence == tried.occurrence, later.rank > tried.rank))),
     )
     moved_on = exists().where(later.recipient_id == Recipient.id, beyond).correlate(Recipient, tried)
-    rows = ladder.rows(step, occurrence=tried.occurrence.expression)
-    rows = rows.join(tried, and_(tried.recipient_id == Recipient.id, tried.step == step.number, tried.rank == RecipientContact.rank - 1))
-    return rows.where(tried.state.in_(("undelivered", "failed")), ~moved_on)
+    came = aliased(Delivery)
+    reached = exists().where(came.recipient_id == Recipient.id, came.state == "delivered").correlate(Recipient)
+    last = (tried.campaign_id == ladder.campaign.id, tried.step == step.number, tried.state.in_(("undelivered", "failed")))
+    rows = launching.delivery_rows(ladder.campaign, step, occurrence=tried.occurrence.expression, due_at=ladder.now)
+    rows = rows.join(tried, and_(tried.recipient_id == Recipient.id, tried.rank == RecipientContact.rank - 1))
+    return rows.where(*last, ~moved_on, conditions.holds(ladder.campaign, step, ladder.pledge, reached=reached))
