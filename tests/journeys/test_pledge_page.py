@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
-from served import Served
+from served import SIGNING, Served
 from sqlalchemy import select
 from visitors import Guest
 
@@ -119,6 +119,19 @@ class Owner:
         return self.page.locator(".big").first.inner_text()
 
 
+def faults_of(page: Page, width: int) -> list[Any]:
+    """Return what somebody could not read, name, tap or find his way by, with everything unfolded."""
+    page.evaluate("document.querySelectorAll('details, #pad-box').forEach(e => { e.open = true; e.hidden = false; })")
+    levels = page.evaluate("[...document.querySelectorAll('h1,h2,h3,h4')].map(h => +h.tagName[1])")
+    ids = page.evaluate("[...document.querySelectorAll('[id]')].map(e => e.id)")
+    faults = [*page.evaluate(READABLE), *page.evaluate(UNNAMED), *page.evaluate(SMALL), *[("twice", name) for name in set(ids) if ids.count(name) > 1]]
+    if page.evaluate("document.documentElement.scrollWidth") > width:
+        faults.append("scrolls sideways")
+    if levels[:1] != [1] or levels.count(1) != 1 or any(after - before > 1 for before, after in pairwise(levels)):
+        faults.append(("headings", levels))
+    return faults
+
+
 @contextlib.contextmanager
 def phone(browser: Browser, web: Served, size: tuple[int, int] = (390, 844), **options: Any) -> Iterator[Owner]:
     width, height = size
@@ -148,18 +161,16 @@ def is_opened(web: Served, guest: Guest) -> bool:
 def test_everything_can_be_read_named_and_tapped_on_a_phone(browser: Browser, web: Served, size: tuple[int, int], scheme: str) -> None:
     guest = web.hall.guest("示例建筑工程有限公司", "一个名称特别长而且没有任何标点符号的高新技术装备制造股份有限公司")
     with phone(browser, web, size, color_scheme=scheme) as owner:
-        for path in ("/", guest.page, f"{guest.page}?lang=en", f"/o/{guest.token()}"):
+        web.post(f"{guest.page}/sign", SIGNING | {"enterprise": guest.enterprise_ids[1], "honour": "1"})
+        for path in ("/", guest.page, f"{guest.page}?lang=en", f"/o/{guest.token()}", f"/v/{signatures(web)[0].serial}", "/honour-roll"):
             owner.open(path)
-            owner.page.evaluate("document.querySelectorAll('details, #pad-box').forEach(e => { e.open = true; e.hidden = false; })")
-            assert owner.page.evaluate("document.documentElement.scrollWidth") <= size[0]
-            assert owner.page.evaluate(READABLE) == []
-            assert owner.page.evaluate(UNNAMED) == []
-            assert owner.page.evaluate(SMALL) == []
-            levels = owner.page.evaluate("[...document.querySelectorAll('h1,h2,h3,h4')].map(h => +h.tagName[1])")
-            assert levels.count(1) == 1 and levels[0] == 1
-            assert all(after - before <= 1 for before, after in pairwise(levels))
-            assert owner.page.evaluate("[...document.querySelectorAll('[id]')].length === new Set([...document.querySelectorAll('[id]')].map(e => e.id)).size")
+            assert faults_of(owner.page, size[0]) == [], path
         assert owner.complaints == []
+        owner.open(guest.page)
+        owner.page.evaluate("document.querySelectorAll('form').forEach(form => { form.noValidate = true; })")
+        owner.sign()
+        expect(owner.page.get_by_role("alert").first).to_contain_text("请填写签署人全名")
+        assert faults_of(owner.page, size[0]) == []
 
 
 @pytest.mark.parametrize("size", PHONES)
