@@ -75,6 +75,14 @@ def jpeg(page: Image.Image, path: Path) -> Path:
     return path
 
 
+def folder(pages: Sequence[Image.Image], path: Path) -> Path:
+    """Photograph pages into a folder."""
+    path.mkdir()
+    for place, page in enumerate(pages):
+        jpeg(page, path / f"IMG_{place:04}.jpg")
+    return path
+
+
 def pdf(pages: Sequence[Image.Image], path: Path) -> Path:
     """Scan pages into one PDF, as a copying machine does."""
     pages[0].save(path, "PDF", save_all=True, append_images=list(pages[1:]), resolution=75)

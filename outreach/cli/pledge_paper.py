@@ -107,7 +107,6 @@ def record_paper(
 ) -> None:
     """Record what was signed on paper: one sheet, or a pile of scans. Without a scan it waits and is not counted."""
     require_document(office)
-    office.sign_in(ROLE)
     now = office.now()
     at = _moment(date, now)
     if pile:
@@ -128,9 +127,13 @@ def record_paper(
         raise NothingNamed()
     if capacity == "agent" and not relation.strip():
         raise RelationMissing()
+    serial = names[0].strip() if names and SERIAL.fullmatch(names[0].strip()) else ""
+    if serial and not (files or numbers):
+        raise ScanNeeded(serial=serial)
+    office.sign_in(ROLE)
     read = _read(files)
-    if names and SERIAL.fullmatch(names[0].strip()):
-        recorded = _complete(office, names[0].strip(), read, numbers, now=now, dry_run=dry_run)
+    if serial:
+        recorded = _complete(office, serial, read, numbers, now=now, dry_run=dry_run)
     else:
         sheet = Paper(signer=signer.strip(), capacity=capacity or "", relation=relation.strip(), honour=honour, at=at, now=now, by=office.actor)
         recorded = _record(office, names[0] if names else "", enterprise, pledge, sheet, read, numbers, dry_run=dry_run)
@@ -161,8 +164,6 @@ def _read(files: Sequence[Path]) -> list[tuple[Kept, list[str]]]:
 
 
 def _complete(office: Office, serial: str, read: Sequence[tuple[Kept, list[str]]], numbers: Sequence[int], *, now: datetime, dry_run: bool) -> list[Recorded]:
-    if not read and not numbers:
-        raise ScanNeeded(serial=serial)
     recorded: list[Recorded] = []
     with contextlib.suppress(_Rehearsed), office.database.write() as session:
         route, key = routing.by_serial(session, serial)
@@ -246,6 +247,7 @@ def _next(recorded: Sequence[Recorded]) -> str:
 def _pile(office: Office, paths: Sequence[Path], *, at: datetime, now: datetime, dry_run: bool) -> None:
     if not paths:
         raise NothingNamed()
+    office.sign_in(ROLE)
     summary, town = Summary(), office.own_town()
     lines = piles.read(office.database, paths, settings=office.settings, by=office.actor, now=now, at=at, town=town, dry_run=dry_run)
     try:
@@ -324,8 +326,10 @@ def _line(line: Line) -> str:
 @pass_office
 def scans_(office: Office, open_only: bool, shown: int | None, discarded: int | None, limit: int | None, after: int | None, out: Path | None) -> None:
     """List the scanned sheets; those that no machine could tell are for a person to look at."""
+    if shown is not None and out is None:
+        raise UsageError(what=_("Name the file for the picture: --out FILE.jpg"))
     office.sign_in(ROLE)
-    if shown is not None:
+    if shown is not None and out is not None:
         _show(office, shown, out)
         return
     if discarded is not None:
@@ -355,9 +359,7 @@ def _in_words(table: Table) -> Table:
     return replace(table, rows=[{**row, "reason": piles.say(row["reason"]) if row["reason"] else ""} for row in table.rows])
 
 
-def _show(office: Office, number: int, out: Path | None) -> None:
-    if out is None:
-        raise UsageError(what=_("Name the file for the picture: --out FILE.jpg"))
+def _show(office: Office, number: int, out: Path) -> None:
     with office.database.write() as session:
         _require_read_in(office, session, number)
         kept = paper.stored(session, number)

@@ -114,13 +114,21 @@ def count(paths: Sequence[Path]) -> int:
 def kept(page: Page) -> Kept:
     """Return what is stored of a page."""
     assert page.picture is not None
-    small = page.picture.copy()
-    small.thumbnail((KEPT_SIDE, KEPT_SIDE), Image.Resampling.LANCZOS)
+    small = _within(page.picture, KEPT_SIDE)
     small.info.clear()  # no profile, no comment, no resolution
     written = io.BytesIO()
     small.save(written, "JPEG", quality=KEPT_QUALITY, optimize=True)
     content = written.getvalue()
     return Kept(page.name[-200:], content, hashlib.sha256(content).hexdigest())
+
+
+def _within(picture: Image.Image, side: int) -> Image.Image:
+    """Return a picture whose longer side is no more than `side`: a new one, or itself."""
+    share = side / max(picture.size)
+    if share >= 1:
+        return picture
+    wide, high = (max(1, round(length * share)) for length in picture.size)
+    return picture.resize((wide, high), Image.Resampling.BICUBIC, reducing_gap=1.5)
 
 
 def _closing(found: Iterator[Page]) -> Iterator[Page]:
@@ -253,9 +261,7 @@ def _frame(opened: Image.Image, label: str, number: int) -> Page:
             return Page(label, number, None, "too_many_pixels")
         opened.draft(None, (SIDE // 2, SIDE // 2))  # a JPEG may be decoded at a half or a quarter of its size; nothing else is touched
         opened.load()
-        picture = _upright(_plain(opened), opened)
-        picture.thumbnail((SIDE, SIDE), Image.Resampling.BOX)
-        return Page(label, number, picture)
+        return Page(label, number, _within(_upright(_plain(opened), opened), SIDE))
     except FAULTS:
         return Page(label, number, None, "broken")
 
