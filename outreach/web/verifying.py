@@ -175,7 +175,7 @@ def _unproved(known: Known) -> list[str]:
     lines = [
         _("Who the person was: no identity papers were asked for."),
         _("It is not an electronic seal of the enterprise, and not a signature by a licensed certificate."),
-        _("The time was not confirmed by an independent time-stamping service."),
+        _("The moment of signing was not confirmed by an independent time-stamping service."),
         _("It says nothing on whether wages have been paid."),
     ]
     if not known.signature.signer:
