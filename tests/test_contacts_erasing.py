@@ -227,6 +227,19 @@ def test_any_of_the_signers_erased_in_any_order_the_rest_still_verifies(new_post
         assert "personal_missing" in {what for what, _where in office.faults()}
 
 
+def test_nothing_of_him_is_left_in_the_free_space_of_the_file(new_sqlite: Callable[[], str]) -> None:
+    url = new_sqlite()
+    with closing(Database(url)) as database:
+        office = Signers(database).found()
+        office.sign(0, ink=[[[place, 7, place] for place in range(600)]])
+    path = Path(url.removeprefix("sqlite:///"))
+    assert NAME.encode() in path.read_bytes()
+    with closing(Database(url)) as database:
+        erase(Signers(database, contacts=office.contacts))
+    for word in (NAME, PHONE, "203.0.113.9", "[599,7,599]"):
+        assert word.encode() not in path.read_bytes()
+
+
 # the command
 
 

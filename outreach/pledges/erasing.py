@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import and_, delete, null, or_, select, update
 from sqlalchemy.orm import Session
 
+from outreach.contacts.erasing import overwrite_what_goes
 from outreach.database.pledge_tables import Correction, Evidence, EvidencePersonal, Refusal, Scan, SealedPdf, Signature
 from outreach.database.tables import Contact, RecipientContact
 from outreach.pledges import sealing
@@ -31,6 +32,7 @@ def erase(session: Session, contact: int, *, by: str, now: datetime) -> Emptied:
 
     The signatures stand and count as before. Doing it again takes away what came since, and writes nothing where that is nothing.
     """
+    overwrite_what_goes(session)
     signed = select(Signature.id, Signature.serial, Signature.enterprise_id, Signature.recipient_id).where(Signature.contact_id == contact)
     signatures = {row.id: row for row in session.execute(signed.order_by(Signature.id).with_for_update())}
     recipients = list(session.scalars(select(RecipientContact.recipient_id).where(RecipientContact.contact_id == contact)))
