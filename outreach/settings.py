@@ -136,6 +136,8 @@ class Settings(BaseModel):
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=1, le=65535)
     public_url: str = "http://127.0.0.1:8000"
+    proxies: str = ""
+    """Addresses of reverse proxies before this server, whose X-Forwarded-For is believed; separated by blanks."""
     sandbox_url: str = "http://127.0.0.1:8099"
 
     twilio_base_url: str = ""

@@ -57,7 +57,9 @@ class Served:
         self.settings = settings.load(home, database_url=database_url, public_url=self.url, **options)
         self.database = Database(database_url)
         self.hall = Hall(self.settings, self.database, now=now or clock.now(), one_time_code=one_time_code)
-        config = uvicorn.Config(app.create(self.settings, Database(database_url)), loop="uvloop", http="httptools", access_log=False, log_config=None)
+        config = uvicorn.Config(
+            app.create(self.settings, Database(database_url)), loop="uvloop", http="httptools", access_log=False, log_config=None, proxy_headers=False
+        )
         self.server = uvicorn.Server(config)
         self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [self.listener]})
 

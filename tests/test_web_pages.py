@@ -17,7 +17,7 @@ from served import SIGNING, Answer, Served
 from sqlalchemy import select, text, update
 
 from outreach import clock, tokens
-from outreach.database.pledge_tables import Correction, OneTimeCode, Refusal, Signature
+from outreach.database.pledge_tables import Correction, EvidencePersonal, OneTimeCode, Refusal, Signature
 from outreach.database.tables import Campaign, Recipient
 from outreach.links import personal, resolving
 
@@ -428,3 +428,23 @@ def test_an_office_dresses_the_pages_in_its_own_style_and_the_policy_allows_that
     digest = base64.b64encode(hashlib.sha256(b"body{color:#123456}").digest()).decode()
     assert "<style>body{color:#123456}</style>" in page.text
     assert f"style-src 'sha256-{digest}'" in page.headers["content-security-policy"]
+
+
+def test_behind_a_proxy_of_ours_each_visitor_is_counted_by_his_own_address_and_nobody_elses_word_is_taken(
+    tmp_path: Path, new_sqlite: Callable[[], str]
+) -> None:
+    def tries(web: Served, number: int, forwarded: str) -> list[int]:
+        return [web.post("/", {"code": tokens.personal_code(), "digits": "8000"}, **{"X-Forwarded-For": forwarded}).status for _try in range(number)]
+
+    with Served(tmp_path / "one", new_sqlite(), proxies="127.0.0.1 10.0.0.1") as web:
+        assert tries(web, 21, "203.0.113.7") == [422] * 20 + [429]
+        assert tries(web, 1, "203.0.113.8") == [422]
+        assert tries(web, 1, "203.0.113.8, 203.0.113.7") == [429], "the proxy's own word is the last"
+        assert tries(web, 1, "203.0.113.7, 10.0.0.1") == [429], "a second proxy of ours"
+        guest = web.hall.guest()
+        web.post(f"{guest.page}/sign", SIGNING | {"enterprise": guest.enterprise_ids[0]}, **{"X-Forwarded-For": "203.0.113.9"})
+        with web.database.read() as session:
+            content = session.scalars(select(EvidencePersonal.content)).all()
+        assert [one["ip"] for one in content if "ip" in one] == ["203.0.113.9"]
+    with Served(tmp_path / "two", new_sqlite()) as web:
+        assert [tries(web, 1, f"203.0.113.{number}")[0] for number in range(21)] == [422] * 20 + [429], "without a proxy anybody could say anything"

@@ -43,6 +43,7 @@ class PublicDoor:
         self._settings = settings
         self._database = database
         self._deeds = deeds
+        self._proxies = frozenset(settings.proxies.replace(",", " ").split())
         self.pages = Pages(settings)
 
     def routes(self) -> list[Route]:
@@ -85,7 +86,7 @@ class PublicDoor:
         """Open the personal page for a code and the digits that belong to it."""
         fields = await forms.posted(request)
         form = {"code": forms.text(fields, "code", 24), "digits": forms.text(fields, "digits", 24)}
-        answer = await asyncio.to_thread(self._opened_by, form["code"], form["digits"], _address(request))
+        answer = await asyncio.to_thread(self._opened_by, form["code"], form["digits"], self._address(request))
         if isinstance(answer, str):
             return redirect(f"/p/{answer}{query(request)}")
         if not isinstance(answer, BadInput):
@@ -177,7 +178,7 @@ class PublicDoor:
     async def _do(self, request: Request, kind: Kind, **what: Any) -> Deed:
         """Have a deed committed, and return it. Raises why it may not be done."""
         agent = request.headers.get("user-agent", "")[:300]
-        deed = Deed(kind, request.path_params["token"], clock.now(), ip=_address(request), user_agent=agent, **what)
+        deed = Deed(kind, request.path_params["token"], clock.now(), ip=self._address(request), user_agent=agent, **what)
         await self._deeds.add(deed)
         if deed.error is not None:
             raise deed.error
@@ -205,7 +206,7 @@ class PublicDoor:
 
     async def send_code(self, request: Request) -> Response:
         """Send a one-time code to the registered phone."""
-        await asyncio.to_thread(self._send_code, request.path_params["token"], _address(request))
+        await asyncio.to_thread(self._send_code, request.path_params["token"], self._address(request))
         return _done(request, "sent")
 
     def _send_code(self, token: str, address: str) -> None:
@@ -250,6 +251,14 @@ class PublicDoor:
             directory.opt_out(session, channel="sms", value=visitor.phone, source="page", now=now)
             return visitor
 
+    def _address(self, request: Request) -> str:
+        """Return who asks: whoever called, and where that is a proxy of ours, whom it names."""
+        caller = request.client.host if request.client else ""
+        named = ",".join(request.headers.getlist("x-forwarded-for")).replace(" ", "").split(",")
+        while caller in self._proxies and named and named[-1]:
+            caller = named.pop()
+        return caller[:45]
+
     def sorry(self, request: Request, status: int) -> Response:
         """Write the page of a wrong address, and of what nobody foresaw."""
         with i18n.speaking(language(request)):
@@ -285,10 +294,6 @@ def _with_phone(visitor: Visitor) -> Visitor:
 def _done(request: Request, what: str) -> Response:
     chosen = query(request)
     return redirect(f"/p/{request.path_params['token']}{chosen + '&' if chosen else '?'}done={what}#done")
-
-
-def _address(request: Request) -> str:
-    return request.client.host if request.client else ""
 
 
 def _kindly(code: str, error: BadInput) -> str:
