@@ -103,12 +103,14 @@ def delivery_rows(
 ) -> Select[Any]:
     """Return the rows of one step's deliveries, by recipient and contact.
 
-    One without an address or sender is skipped (no address), and one for whom `wanted` does not hold (goal reached).
+    One whose contact was erased is skipped (erased), one without an address or sender (no address), and one for whom `wanted` does
+    not hold (goal reached).
     """
-    reachable = and_(Address.id.is_not(None), tables.Sender.id.is_not(None))
+    erased = tables.Contact.erased_at.is_not(None)
+    reachable = and_(~erased, Address.id.is_not(None), tables.Sender.id.is_not(None))
     moment = literal(due_at, Moment())
     refusals: list[tuple[ColumnElement[bool], Any]] = [] if wanted is None else [(~wanted, literal("goal_reached"))]
-    reason = case(*refusals, (~reachable, literal("no_address")), else_=null())
+    reason = case(*refusals, (erased, literal("erased")), (~reachable, literal("no_address")), else_=null())
     writable = reachable if wanted is None else and_(wanted, reachable)
     named = func.coalesce(literal(step.sender), RecipientContact.sender)
     columns: list[Any] = [
@@ -134,6 +136,7 @@ def delivery_rows(
         select(*columns)
         .select_from(Recipient)
         .join(RecipientContact, RecipientContact.recipient_id == Recipient.id)
+        .join(tables.Contact, tables.Contact.id == RecipientContact.contact_id)
         .outerjoin(Address, and_(Address.channel == step.channel, Address.value == RecipientContact.phone))
         .outerjoin(tables.Sender, and_(tables.Sender.name == named, tables.Sender.mode == campaign.mode))
         .where(Recipient.campaign_id == campaign.id, Recipient.exclusion.is_(None))
