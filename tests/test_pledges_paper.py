@@ -193,15 +193,28 @@ def test_a_scan_of_another_enterprises_sheet_is_refused(desk: Office) -> None:
     desk.asking()
     one, two = desk.recipients()
 
-    def require(recipient: Any, text: str) -> None:
+    def require(recipient: Any, *texts: str) -> None:
         with desk.database.read() as session:
             route = routing.by_code(session, recipient.code, settings=desk.settings)
-            paper.require_own(session, sheet_codes.marks([text]), route, list(route.enterprises), "scan.jpg", settings=desk.settings)
+            paper.require_own(session, sheet_codes.marks(texts), route, list(route.enterprises), "scan.jpg", settings=desk.settings)
 
     require(one, address(desk, one.id))
     require(one, "https://qr.alipay.com/1")
+    require(one, address(desk, two.id), address(desk, one.id))
     with pytest.raises(ScanOfAnother):
         require(one, address(desk, two.id))
+
+
+def test_last_years_sheet_of_who_has_renewed_since_signs_nothing_anew(desk: Office, tmp_path: Path) -> None:
+    desk.enterprises()
+    desk.asking()
+    [recipient] = desk.recipients()
+    [[old]] = desk.sign(desk.signing(recipient.id))
+    desk.write(update(Signature).values(state="superseded", ended_at=clock.now()))
+    summary = read(desk, drawn.jpeg(drawn.sheet(address(desk, recipient.id)), tmp_path / "1.jpg"))
+    assert [(line.result, line.reason, line.serial) for line in summary.lines] == [("already", "renewed", old.serial)]
+    assert [(done.result, done.reason) for done in record(desk, recipient)] == [("already", "renewed")]
+    assert len(desk.rows(Signature)) == 1
 
 
 def test_an_enterprise_that_came_by_itself_is_recorded_by_its_number_and_pledge(desk: Office) -> None:
@@ -443,6 +456,8 @@ def test_the_printed_sheet_comes_back_to_its_enterprise(desk: Office, tmp_path: 
         batches = sheets.of_campaign(session, "drive", settings=desk.settings)
         content = sheets.pdf(batches, settings=desk.settings, now=clock.now())
     (tmp_path / "printed.pdf").write_bytes(content)
+    assert results(read(desk, tmp_path / "printed.pdf")) == [("unreadable", "not_scanned")] * 2, "what was only printed has nobody signed"
+    assert desk.rows(Scan) == []
     scanned = [drawn.turned(drawn.dim(page.picture.resize((827, 1170))), 180) for page in scans.pages([tmp_path / "printed.pdf"]) if page.picture]
     summary = read(desk, drawn.pdf(scanned, tmp_path / "scanned.pdf"))
     assert summary.counts["recorded"] == 2
@@ -463,10 +478,7 @@ def test_a_pile_of_fifty_sheets_some_upside_down_some_dim_some_twice(desk: Offic
     pages += [drawn.blank(), drawn.sheet("https://qr.alipay.com/1")]
     desk.sign(desk.signing(recipients[20].id))
     assert len(pages) == 50
-    if form == "photographs":
-        pile = drawn.folder(pages, tmp_path / "pile")
-    else:
-        pile = drawn.pdf(pages, tmp_path / "pile.pdf")
+    pile = drawn.folder(pages, tmp_path / "pile") if form == "photographs" else drawn.pdf(pages, tmp_path / "pile.pdf")
     figures = {"read": 50, "recorded": 43, "completed": 0, "already": 5, "unreadable": 1, "foreign": 1}
     summary = read(desk, pile)
     assert summary.figures() == figures

@@ -14,6 +14,7 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
+from sqlalchemy.orm import Session
 
 from outreach.cli.base import Group, Office, option, pass_office
 from outreach.cli.files import OUT, deliver_list, whole_file
@@ -167,8 +168,7 @@ def _complete(office: Office, serial: str, read: Sequence[tuple[Kept, list[str]]
     recorded: list[Recorded] = []
     with contextlib.suppress(_Rehearsed), office.database.write() as session:
         route, key = routing.by_serial(session, serial)
-        _require_own(office, session, route, [key], read)
-        kept = [*(page for page, _texts in read), *(paper.stored(session, number) for number in numbers)]
+        kept = _own(office, session, route, [key], [*read, *_reread(office, session, numbers)])
         recorded = [paper.complete(session, serial, kept, by=office.actor, now=now)]
         _write_down(office, session, recorded, dry_run)
     return recorded
@@ -193,8 +193,7 @@ def _record(
             assert enterprise is not None
             route = routing.by_enterprise(session, enterprise, pledge=pledge, settings=office.settings)
         keys = routing.chosen(route, enterprise)
-        _require_own(office, session, route, keys, read)
-        kept = [*(page for page, _texts in read), *(paper.stored(session, number) for number in numbers)]
+        kept = _own(office, session, route, keys, [*read, *_reread(office, session, numbers)])
         if not (sheet.signer and sheet.capacity) and not (kept and paper.all_wait(session, keys, route.version)):
             raise SignerMissing()
         recorded = paper.record(session, route, keys, sheet, kept)
@@ -202,13 +201,24 @@ def _record(
     return recorded
 
 
-def _require_own(office: Office, session: Any, route: Route, keys: Sequence[int], read: Sequence[tuple[Kept, list[str]]]) -> None:
+def _reread(office: Office, session: Session, numbers: Sequence[int]) -> Iterator[tuple[Kept, list[str]]]:
+    """Yield scans that were read in before, with the codes on them."""
+    for number in numbers:
+        _require_read_in(office, session, number)
+        kept = paper.stored(session, number)
+        page = scans.reopened(kept)
+        yield kept, sheet_codes.find(page.picture) if page.picture else []
+
+
+def _own(office: Office, session: Session, route: Route, keys: Sequence[int], read: Sequence[tuple[Kept, list[str]]]) -> list[Kept]:
+    """Return the scans, unless a code on them says that they are another's."""
     office.require_town(route.town)
     for kept, texts in read:
         paper.require_own(session, sheet_codes.marks(texts), route, keys, kept.name, settings=office.settings)
+    return [kept for kept, _texts in read]
 
 
-def _write_down(office: Office, session: Any, recorded: Sequence[Recorded], dry_run: bool) -> None:
+def _write_down(office: Office, session: Session, recorded: Sequence[Recorded], dry_run: bool) -> None:
     if dry_run:
         raise _Rehearsed()
     for one in recorded:
@@ -369,7 +379,7 @@ def _show(office: Office, number: int, out: Path) -> None:
     note(_("Written: {path}").format(path=out))
 
 
-def _require_read_in(office: Office, session: Any, number: int) -> None:
+def _require_read_in(office: Office, session: Session, number: int) -> None:
     """Let an account of one town see only what it read in itself: whose a sheet is, nobody knows yet."""
     if office.own_town() and paper.read_in_by(session, number) != office.actor:
         raise paper.ScanUnknown(what="scan", name=number, number=number)

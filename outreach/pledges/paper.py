@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import and_, case, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -104,8 +104,10 @@ def record(session: Session, route: Route, enterprises: Sequence[int], paper: Pa
         result, reason = verdicts[key]
         if scans and result in ("recorded", "completed"):
             _attach(session, key, route.recipient_id, signature, serial, scans, paper.by, paper.now)
-        elif result in ("recorded", "completed"):
-            result, reason = ("pending", "") if result == "recorded" else ("already", "pending")
+        elif result == "recorded":
+            result = "pending"
+        elif result == "completed":
+            result, reason = "already", "pending"
         results.append(Recorded(key, route.enterprises[key], serial, signature, result, reason))
     return results
 
@@ -133,12 +135,15 @@ def complete(session: Session, serial: str, scans: Sequence[Kept], *, by: str, n
 
 
 def standing(session: Session, enterprises: Sequence[int], version: PledgeVersion) -> dict[int, Standing]:
-    """Return the current signature of each enterprise under this pledge."""
+    """Return the current signature of each enterprise under this pledge, or one of this version that a renewal has superseded."""
     columns = (Signature.id, Signature.enterprise_id, Signature.serial, Signature.state, Signature.method, PledgeVersion.number)
+    renewed = and_(Signature.state == "superseded", PledgeVersion.number >= version.number)
     statement = (
         select(*columns)
         .join(PledgeVersion, PledgeVersion.id == Signature.version_id)
-        .where(Signature.enterprise_id.in_(enterprises), Signature.pledge == version.pledge, Signature.state.in_(CURRENT))
+        .where(Signature.enterprise_id.in_(enterprises), Signature.pledge == version.pledge)
+        .where(or_(Signature.state.in_(CURRENT), renewed))
+        .order_by(case((Signature.state.in_(CURRENT), 1), else_=0), Signature.id)  # what is current comes last, and stays
     )
     return {row.enterprise_id: Standing(row.id, row.serial, row.state, row.method, row.number) for row in session.execute(statement)}
 
@@ -147,6 +152,8 @@ def verdict(stands: Standing | None, version: PledgeVersion) -> tuple[str, str]:
     """Say what a sheet with its scan comes to beside the signature that stands, and why; one of an older text gives way to it."""
     if stands is None or stands.number < version.number:
         return "recorded", ""
+    if stands.state == "superseded":
+        return "already", "renewed"
     if stands.state == "pending":
         return "completed", ""
     return "already", "scanned_before" if stands.method == "paper" else "signed_online"
@@ -166,14 +173,19 @@ def require_text(version: PledgeVersion, at: datetime) -> None:
 
 
 def require_own(session: Session, marks: Sequence[Marked], route: Route, enterprises: Sequence[int], name: str, *, settings: Settings) -> None:
-    """Refuse a scan whose code says that it is another's sheet, or one of another text. Raises ScanOfAnother."""
+    """Refuse a scan whose codes all say that it is another's sheet, or one of another text. Raises ScanOfAnother."""
+    others = []
     for marked in marks:
         found = routing.by_claim(session, marked.claimed, settings=settings)
         if isinstance(found, str):
             continue
         named = [marked.enterprise_id] if marked.enterprise_id in found.enterprises else list(found.enterprises)
-        if not set(named) & set(enterprises) or found.version.id != route.version.id:
-            raise ScanOfAnother(what="scan", name=name, enterprise=", ".join(found.enterprises[key] for key in named if key), code=found.code)
+        if set(named) & set(enterprises) and found.version.id == route.version.id:
+            return
+        others.append((found, named))
+    if others:
+        found, named = others[0]
+        raise ScanOfAnother(what="scan", name=name, enterprise=", ".join(found.enterprises[key] for key in named if key), code=found.code)
 
 
 def stored(session: Session, number: int) -> Kept:

@@ -97,8 +97,8 @@ def read(
     """
     pile = _Pile(settings, by, now, at or now, town, dry_run)
     for page in scans.pages(paths):
-        if page.picture is None:
-            yield Line(page.file, page.number, "unreadable", page.fault)
+        if page.picture is None or not page.scanned:
+            yield Line(page.file, page.number, "unreadable", page.fault or "not_scanned")
             continue
         kept, texts = scans.kept(page), sheet_codes.find(page.picture)
         with database.read() if dry_run else database.write() as session:
@@ -206,7 +206,9 @@ def say(reason: str) -> str:
         "same_scan": _("this very scan was recorded before"),
         "scanned_before": _("the enterprise's sheet was recorded before"),
         "signed_online": _("the enterprise has signed online"),
+        "renewed": _("the enterprise had signed this text, and has signed a newer one since"),
         "pending": _("recorded before; it waits for its scan"),
+        "not_scanned": _("it is the printed form itself, not a scan of it; if it was signed on a screen, give it with CODE --scan FILE"),
         "blank": _("nothing stands on the page"),
         "no_code": _("no QR code can be read; type the code printed beneath it"),
         "foreign_code": _("the QR code is not one of our sheets'"),

@@ -75,6 +75,8 @@ class Page:
     """Of the page in its file, from 1."""
     picture: Image.Image | None
     fault: str = ""
+    scanned: bool = True
+    """False for a page of a PDF that holds no picture at all: it came from a program, and nobody can have signed it by hand."""
 
     @property
     def name(self) -> str:
@@ -120,6 +122,11 @@ def kept(page: Page) -> Kept:
     small.save(written, "JPEG", quality=KEPT_QUALITY, optimize=True)
     content = written.getvalue()
     return Kept(page.name[-200:], content, hashlib.sha256(content).hexdigest())
+
+
+def reopened(stored: Kept) -> Page:
+    """Return the page that was stored; of an erased one there is no picture."""
+    return next(_pages_of_content(stored.content, stored.content[:HEAD], stored.name))
 
 
 def _within(picture: Image.Image, side: int) -> Image.Image:
@@ -311,9 +318,13 @@ def _rendered(document: Any, label: str, number: int) -> Page:
             longer = max(page.get_size())
             scale = min(PDF_DPI / POINTS, SIDE / longer)
             with closing(page.render(scale=scale, rev_byteorder=True)) as bitmap:
-                return Page(label, number, bitmap.to_pil().convert("RGB"))
+                return Page(label, number, bitmap.to_pil().convert("RGB"), scanned=_has_picture(page))
     except (pypdfium2.PdfiumError, *FAULTS):
         return Page(label, number, None, "broken")
+
+
+def _has_picture(page: Any) -> bool:
+    return any(True for _picture in page.get_objects(filter=[pypdfium2.raw.FPDF_PAGEOBJ_IMAGE]))
 
 
 def say(fault: str) -> str:
