@@ -15,7 +15,7 @@ import tomlkit
 
 from outreach import settings, tokens
 from outreach.channels import loopback
-from outreach.cli import demo_people, processes
+from outreach.cli import demo_paper, demo_people, processes
 from outreach.cli.base import Command, Office, option, pass_office
 from outreach.cli.output import hint
 from outreach.cli.wording import statement_lines
@@ -204,11 +204,13 @@ def _sign(stage: Stage, chosen: settings.Settings, people: Sequence[demo_people.
         "pledges list",
     )
     sheet = stage.home / "签字表.pdf"
+    photograph = stage.home / "签字表.jpg"
     stage.run("pledges", "form", on_paper.code, "--out", str(sheet))
-    stage.run("pledges", "record-paper", "--pile", str(sheet))
+    demo_paper.sign_by_hand(sheet, photograph)
+    stage.run("pledges", "record-paper", "--pile", str(photograph), signed=PLANNER)
     say(
         _("One signed on paper: the sheet printed, signed by hand, scanned, and led back to its enterprise by its QR code"),
-        f"pledges record-paper --pile {sheet.name}",
+        f"pledges record-paper --pile {photograph.name}",
     )
 
 
