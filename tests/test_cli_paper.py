@@ -165,6 +165,19 @@ def test_a_pile_says_in_figures_that_add_up_what_became_of_it(run: Run, desk: Of
     assert audit(desk) == [("pledges.record_pile", "alice")] * 2
 
 
+def test_what_a_person_has_looked_at_is_off_the_list(run: Run, desk: Office, tmp_path: Path) -> None:
+    desk.enterprises(2)
+    desk.asking()
+    run("record-paper", "--pile", drawn.folder([drawn.sheet(address(desk, recipient.id)) for recipient in desk.recipients()], tmp_path / "pile"))
+    first, second = (row.serial for row in desk.rows(Signature))
+    assert run("reviewed", first, by="carol").code == 1, "another town's"
+    assert run("reviewed", first, "1999-000001").code == 1
+    assert run("reviewed", first, "--format", "json").document == {"reviewed": [first]}
+    assert run("reviewed", first, second, "--format", "json").document == {"reviewed": [second]}
+    assert [row.review for row in desk.rows(Signature)] == [False, False]
+    assert run("audit").code == 0, "the evidence says that it was recorded for review, and stays so"
+
+
 def test_what_nobody_could_tell_is_listed_looked_at_assigned_or_thrown_away(run: Run, desk: Office, tmp_path: Path) -> None:
     desk.enterprises()
     desk.asking()

@@ -75,6 +75,7 @@ def add_to(group: Group) -> None:
     """Add the verbs to the group `pledges`."""
     group.add_command(record_paper)
     group.add_command(scans_)
+    group.add_command(reviewed)
 
 
 @click.command("record-paper", cls=Group.command_class)
@@ -273,7 +274,8 @@ def _pile(office: Office, paths: Sequence[Path], *, at: datetime, now: datetime,
             with office.database.write() as session:
                 office.record(session, "pledges.record_pile", paths[0].name, **summary.figures())
     waits = any(line.scan_id for line in summary.lines)
-    again = command("outreach pledges record-paper --pile", *paths) if dry_run else "outreach pledges scans --open" if waits else ""
+    further = "outreach pledges scans --open" if waits else "outreach pledges list --review" if summary.counts["recorded"] else ""
+    again = command("outreach pledges record-paper --pile", *paths) if dry_run else further
     answer(office, {**summary.document(), "dry_run": dry_run}, _pile_lines(summary, dry_run), next_step=again)
 
 
@@ -323,7 +325,7 @@ def _line(line: Line) -> str:
     return _("  {place}: {why}").format(place=place, why=piles.say(line.reason)) + (f" ({rest})" if rest else "")
 
 
-# the list
+# the lists
 
 
 @click.command("scans", cls=Group.command_class)
@@ -383,3 +385,18 @@ def _require_read_in(office: Office, session: Session, number: int) -> None:
     """Let an account of one town see only what it read in itself: whose a sheet is, nobody knows yet."""
     if office.own_town() and paper.read_in_by(session, number) != office.actor:
         raise paper.ScanUnknown(what="scan", name=number, number=number)
+
+
+@click.command("reviewed", cls=Group.command_class)
+@click.argument("serials", metavar="SERIAL…", nargs=-1, required=True)
+@pass_office
+def reviewed(office: Office, serials: tuple[str, ...]) -> None:
+    """Take signatures off the list of those to be looked at: a person has looked, and sheet and name are right."""
+    require_document(office)
+    office.sign_in(ROLE)
+    with office.database.write() as session:
+        done = paper.reviewed(session, serials, town=office.own_town())
+        for serial in done:
+            office.record(session, "pledges.reviewed", serial)
+    line = _("Looked at: {count} of {asked}. Where nobody has signed on the sheet: outreach pledges withdraw SERIAL --reason TEXT")
+    answer(office, {"reviewed": done}, [line.format(count=len(done), asked=len(serials))], next_step="outreach pledges list --review")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, case, or_, select, update
+from sqlalchemy import and_, case, or_, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -132,6 +132,16 @@ def complete(session: Session, serial: str, scans: Sequence[Kept], *, by: str, n
         return Recorded(key, row.enterprise, serial, row.id, "already", "scanned_before")
     _attach(session, key, row.recipient_id, row.id, serial, scans, by, now)
     return Recorded(key, row.enterprise, serial, row.id, "completed")
+
+
+def reviewed(session: Session, serials: Sequence[str], *, town: str = "") -> list[str]:
+    """Take signatures off the list of those that a person has to look at, and return which were on it; `town` limits whose they may be."""
+    of_town = Signature.enterprise_id.in_(select(Enterprise.id).where(Enterprise.town == town)) if town else true()
+    known = set(session.scalars(select(Signature.serial).where(Signature.serial.in_(serials), of_town)))
+    if missing := [serial for serial in serials if serial not in known]:
+        raise SignatureUnknown(what="signature", name=missing[0], serial=missing[0])
+    looked_at = update(Signature).where(Signature.serial.in_(serials), Signature.review.is_(True)).values(review=False).returning(Signature.serial)
+    return sorted(session.scalars(looked_at))
 
 
 def standing(session: Session, enterprises: Sequence[int], version: PledgeVersion) -> dict[int, Standing]:
