@@ -95,10 +95,7 @@ def list_(office: Office) -> None:
         Column("disabled_at", _("Disabled at")),
     )
     word = str if office.format == "json" else roles.label
-    rows = [
-        {"account": one.account, "role": word(one.role), "town": one.town, "phone": _masked(one.phone), "disabled_at": one.disabled_at}
-        for one in known
-    ]
+    rows = [{"account": one.account, "role": word(one.role), "town": one.town, "phone": _masked(one.phone), "disabled_at": one.disabled_at} for one in known]
     show(office, Table("staff", columns, rows), next_step="outreach staff add ACCOUNT --role operator")
 
 
