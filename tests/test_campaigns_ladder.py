@@ -394,6 +394,22 @@ def test_what_left_late_stands_for_the_occurrences_that_passed_meanwhile(desk: O
     assert occurrences(desk) == [1, 5]
 
 
+def test_a_late_receipt_of_the_invitation_brings_no_occurrence_twice(desk: Office) -> None:
+    asking(desk, 1, [step(SHORT), again(desk, every="7d", days=30)])
+    (invitation,) = send(desk, "accepted")
+    days_pass(desk, 3.1)
+    with desk.database.write() as session:
+        settle.fall_silent(session, patience={"sms": 3 * DAY}, now=clock.now())
+    tick(desk)
+    send(desk, "delivered")
+    days_pass(desk, 1)
+    desk.hear(Receipt("twilio", "SM" + invitation.message.attempt_id, "delivered", invitation.message.delivery, 1))
+    for days, seen in ((0, [1]), (6.9, [1]), (0.2, [1, 2])):
+        days_pass(desk, days)
+        tick(desk)
+        assert occurrences(desk) == seen
+
+
 def test_who_signs_is_reminded_no_more_and_when_all_have_the_campaign_ends(desk: Office) -> None:
     asking(desk, 2, [step(SHORT), again(desk, every="1d", days=30, when="unsigned", after="1d")])
     send(desk, "delivered", "delivered")
