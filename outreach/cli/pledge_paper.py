@@ -364,7 +364,11 @@ def scans_(office: Office, open_only: bool, shown: int | None, discarded: int | 
             narrow=_in_words,
         )
     if office.format == "table" and out is None:
-        note(_("To look at one: outreach pledges scans --show NO --out FILE.jpg; then: outreach pledges record-paper CODE --scan-id NO --signer NAME"))
+        note(
+            _(
+                "To look at one: outreach pledges scans --show NO --out FILE.jpg; then: outreach pledges record-paper CODE --scan-id NO --signer NAME --capacity principal"
+            )
+        )
 
 
 def _in_words(table: Table) -> Table:
