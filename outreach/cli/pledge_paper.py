@@ -364,11 +364,7 @@ def scans_(office: Office, open_only: bool, shown: int | None, discarded: int | 
             narrow=_in_words,
         )
     if office.format == "table" and out is None:
-        note(
-            _(
-                "To look at one: outreach pledges scans --show NO --out FILE.jpg; then: outreach pledges record-paper CODE --scan-id NO --signer NAME --capacity principal"
-            )
-        )
+        note(_("To look at one: outreach pledges scans --show NO --out FILE.jpg; to say whose it is: outreach pledges record-paper CODE --scan-id NO"))
 
 
 def _in_words(table: Table) -> Table:
