@@ -84,9 +84,15 @@ class Office:
 
     def own_town(self) -> str:
         """Return the town to which whoever signs in is limited; nothing where nobody does, or the account is of the whole office."""
-        if self._account is None and not self.options.get("as") and not all(settings.staff_from_environment()):
-            return ""
-        return self.sign_in("viewer").town
+        return self.sign_in("viewer").town if self._asked_to_sign_in() else ""
+
+    def sign_in_if_asked(self, role: str) -> None:
+        """Sign in where an account was given, so that the act is logged as its own; else it is logged as the login of this machine."""
+        if self._asked_to_sign_in():
+            self.sign_in(role)
+
+    def _asked_to_sign_in(self) -> bool:
+        return self._account is not None or bool(self.options.get("as")) or all(settings.staff_from_environment())
 
     def require_town(self, town: str) -> None:
         """Raise OtherTown where whoever signs in belongs to another town; `town` is empty for what is about all of them."""

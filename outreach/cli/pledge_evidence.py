@@ -109,7 +109,7 @@ def _lines(report: Report) -> list[str]:
 
 @click.command("export-evidence", cls=Group.command_class)
 @click.argument("named", metavar="CODE|SERIAL")
-@option("--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="The file to write instead of NAME-存证.zip.")
+@option("--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="The file to write; without it, one named after the serial or code.")
 @pass_office
 def export_evidence(office: Office, named: str, out: Path | None) -> None:
     """Write the evidence of a signature into a file that `pledges verify` checks on any machine. It holds personal data."""

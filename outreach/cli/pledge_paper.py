@@ -132,7 +132,7 @@ def record_paper(
     serial = names[0].strip() if names and SERIAL.fullmatch(names[0].strip()) else ""
     if serial and not (files or numbers):
         raise ScanNeeded(serial=serial)
-    office.sign_in(ROLE)
+    office.sign_in_if_asked(ROLE)
     read = _read(files)
     if serial:
         recorded = _complete(office, serial, read, numbers, now=now, dry_run=dry_run)
@@ -258,7 +258,7 @@ def _next(recorded: Sequence[Recorded]) -> str:
 def _pile(office: Office, paths: Sequence[Path], *, at: datetime, now: datetime, dry_run: bool) -> None:
     if not paths:
         raise NothingNamed()
-    office.sign_in(ROLE)
+    office.sign_in_if_asked(ROLE)
     summary, town = Summary(), office.own_town()
     lines = piles.read(office.database, paths, settings=office.settings, by=office.actor, now=now, at=at, town=town, dry_run=dry_run)
     try:
@@ -340,8 +340,9 @@ def scans_(office: Office, open_only: bool, shown: int | None, discarded: int | 
     """List the scanned sheets; those that no machine could tell are for a person to look at."""
     if shown is not None and out is None:
         raise UsageError(what=_("Name the file for the picture: --out FILE.jpg"))
-    office.sign_in(ROLE)
+    office.sign_in_if_asked(ROLE)
     if shown is not None and out is not None:
+        office.sign_in(ROLE)  # a name and a hand: looked at under one's own name only
         _show(office, shown, out)
         return
     if discarded is not None:
@@ -393,7 +394,7 @@ def _require_read_in(office: Office, session: Session, number: int) -> None:
 def reviewed(office: Office, serials: tuple[str, ...]) -> None:
     """Take signatures off the list of those to be looked at: a person has looked, and sheet and name are right."""
     require_document(office)
-    office.sign_in(ROLE)
+    office.sign_in_if_asked(ROLE)
     with office.database.write() as session:
         done = paper.reviewed(session, serials, town=office.own_town())
         for serial in done:

@@ -35,7 +35,7 @@ class SheetTooLong(Refused):
 
 
 class NotCounted(Refused):
-    """Signature {serial} is on paper and waits for its scan (待补件); there is no PDF of it yet."""
+    """Signature {serial} is on paper and waits for its scan; there is no PDF of it yet."""
 
 
 @dataclass(frozen=True, slots=True)

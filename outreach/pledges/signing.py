@@ -26,7 +26,7 @@ class SignatureUnknown(NotFound):
 
 
 class SignatureEnded(Refused):
-    """Signature {serial} is {state} already; nothing was changed."""
+    """Signature {serial} has ended already, withdrawn or superseded; nothing was changed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
