@@ -24,11 +24,11 @@ TEMPLATE = "sms/one-time-code"
 
 
 class NoPhone(Refused):
-    """No mobile is registered for this enterprise, so no code can be sent; please sign on paper, or ring the office."""
+    """No mobile is registered for this enterprise, so no one-time code can be sent; please sign on paper, or ring the office."""
 
 
 class CodeWrong(BadInput):
-    """This code is not right, or not any more. It has six digits and is good for five minutes; ask for a new one if need be."""
+    """This one-time code is not right, or not any more. It has six digits and is good for five minutes; ask for a new one if need be."""
 
 
 def send(session: Session, visitor: Visitor, *, address: str, settings: Settings, now: datetime) -> None:
