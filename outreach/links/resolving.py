@@ -138,7 +138,7 @@ def _doors(session: Session, recipients: Select[Recipient], *, settings: Setting
 
     The few campaigns are loaded apart from their many recipients, or each row would bring its campaign's whole plan along.
     """
-    found = {recipient.id: recipient for recipient in session.scalars(recipients)}
+    found = {recipient.id: recipient for recipient in session.scalars(recipients.where(Recipient.exclusion.is_(None)))}
     wanted = {recipient.campaign_id for recipient in found.values()}
     asking = select(Campaign, PledgeVersion).join(PledgeVersion, PledgeVersion.id == Campaign.pledge_version_id).where(Campaign.id.in_(wanted))
     campaigns = {row.Campaign.id: row for row in session.execute(asking) if _open(row.Campaign, settings, now)}
