@@ -173,7 +173,7 @@ def rows_seen(county: Sequence[dict[str, Any]], suppressed: Any) -> list[dict[st
     off = {address for address, is_off in addresses(suppressed).items() if is_off}
     rows = []
     for number, each in enumerate(county, start=1):
-        stands = {pledge for pledge, state in each.get("signatures", ()) if state in ("signed", "pending")}
+        stands = {pledge for pledge, state in each.get("signatures", ()) if state == "signed"}
         seen = {**each, **{fact: each["outcome"] == fact for fact in FACTS}, "signed_pledges": stands}
         seen |= {"opened": each.get("opened_at") is not None, "has_letter": each["address"] != ""}
         living = [(number * 10 + place, person) for place, person in enumerate(each["contacts"]) if person["erased_at"] is None]

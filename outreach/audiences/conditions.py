@@ -31,7 +31,7 @@ ENTERPRISE, CONTACT, ADDRESS = Enterprise.__table__, Contact.__table__, Address.
 SIGNATURE = Signature.__table__.c
 E, C = ENTERPRISE.c, CONTACT.c
 STANDS: list[ColumnElement[str]] = [literal_column(f"'{state}'") for state in CURRENT]
-"""As literals: only then does the partial index on current signatures apply."""
+"""As literals: only then does the partial index on current signatures apply. Of them a paper without its scan counts for nothing."""
 COLUMNS: dict[str, ColumnElement[Any]] = {
     "name": E.name,
     "credit_code": func.coalesce(E.credit_code, ""),
@@ -120,7 +120,7 @@ def reachable(channel: str) -> ColumnElement[bool]:
 def _has_signed(pledge: str) -> ColumnElement[bool]:
     """Return that a signature of a pledge, of any of its versions, stands; one on paper whose scan is still missing stands too."""
     s = SIGNATURE
-    return exists().where(s.enterprise_id == E.id, s.pledge == pledge, s.state.in_(STANDS)).correlate(ENTERPRISE)
+    return exists().where(s.enterprise_id == E.id, s.pledge == pledge, s.state.in_(STANDS), s.state == "signed").correlate(ENTERPRISE)
 
 
 def _comparison(field: Field, operator: str, value: Value) -> ColumnElement[bool]:

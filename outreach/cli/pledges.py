@@ -94,11 +94,12 @@ def revoke(office: Office, codes: tuple[str, ...]) -> None:
 @option("--done", "done", type=click.IntRange(1), metavar="NO", help="Strike this one off: it was put right.")
 @option("--all", "all_of", is_flag=True, help="Those that were put right too.")
 @option("--town", default="", metavar="T", help="Only this town.")
+@option("--unmask", is_flag=True, help="Show phones in full; needs a sign-in and goes into the audit log.")
 @option("--limit", type=click.IntRange(1), help="Rows of a page.")
 @option("--after", type=click.IntRange(0), metavar="CURSOR", help="The page after this one.")
 @option("--out", type=OUT, metavar="FILE", help="Write this file: .csv, .xlsx or .json.")
 @pass_office
-def corrections(office: Office, done: int | None, all_of: bool, town: str, limit: int | None, after: int | None, out: Path | None) -> None:
+def corrections(office: Office, done: int | None, all_of: bool, town: str, unmask: bool, limit: int | None, after: int | None, out: Path | None) -> None:
     """What people said of our list: not the principal, closed down, another number."""
     if done is not None:
         with office.database.write() as session:
@@ -106,14 +107,18 @@ def corrections(office: Office, done: int | None, all_of: bool, town: str, limit
             office.record(session, "pledges.correction_done", str(done))
         answer(office, {"done": done}, [_("Correction {number} is off the list.").format(number=done)], next_step="outreach pledges corrections")
         return
+    if unmask:
+        office.sign_in("operator")
+        with office.database.write() as session:
+            office.record(session, "pledges.corrections", town, unmask=True)
     town = office.own_town() or town
     with office.database.read() as session:
         if not lists.listing(session, all_of=all_of, town=town, limit=1).rows:
             note(_("Nobody has corrected anything."))
         deliver_list(
             office,
-            lambda limit, after: lists.listing(session, all_of=all_of, town=town, limit=limit, after=after),
-            lambda after: lists.rows(session, all_of=all_of, town=town, after=after),
+            lambda limit, after: lists.listing(session, all_of=all_of, town=town, unmask=unmask, limit=limit, after=after),
+            lambda after: lists.rows(session, all_of=all_of, town=town, unmask=unmask, after=after),
             limit=limit,
             after=after,
             out=out,

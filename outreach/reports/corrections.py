@@ -37,23 +37,26 @@ def kinds() -> dict[str, str]:
     return {"not_principal": _("not the principal"), "closed": _("closed down"), "new_number": _("another number")}
 
 
-def listing(session: Session, *, all_of: bool, town: str = "", limit: int = 50, after: int | None = None) -> Table:
+def listing(session: Session, *, all_of: bool, town: str = "", unmask: bool = False, limit: int = 50, after: int | None = None) -> Table:
     """Return a page of corrections, oldest first: the open ones, or all; `next` is the cursor of the page after."""
-    page = list(rows(session, all_of=all_of, town=town, limit=limit + 1, after=after))
+    page = list(rows(session, all_of=all_of, town=town, unmask=unmask, limit=limit + 1, after=after))
     counted = select(func.count()).select_from(_query(all_of, town).subquery())
     more = len(page) > limit
     return Table("corrections", columns(), page[:limit], total=session.scalar(counted) or 0, next=page[limit - 1]["id"] if more and limit else None)
 
 
-def rows(session: Session, *, all_of: bool, town: str = "", limit: int | None = None, after: int | None = None) -> Iterator[dict[str, Any]]:
-    """Yield corrections, oldest first, phones masked; `after` is the id of the last one already seen."""
+def rows(
+    session: Session, *, all_of: bool, town: str = "", unmask: bool = False, limit: int | None = None, after: int | None = None
+) -> Iterator[dict[str, Any]]:
+    """Yield corrections, oldest first, phones masked unless they were asked for; `after` is the id of the last one already seen."""
     query = _query(all_of, town).order_by(Correction.id)
     if after is not None:
         query = query.where(Correction.id > after)
     if limit is not None:
         query = query.limit(limit)
     for row in session.execute(query, execution_options={"yield_per": SLICE}):
-        yield row._asdict() | {"phone": tokens.mask(row.phone) if row.phone else ""}
+        shown = {} if unmask else {"phone": tokens.mask(row.phone) if row.phone else "", "detail": tokens.mask_within(row.detail)}
+        yield row._asdict() | shown
 
 
 def _query(all_of: bool, town: str) -> Select[Any]:
