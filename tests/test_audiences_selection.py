@@ -288,7 +288,7 @@ LAW = {
     "已签署(no-arrears-2026)": {1},
     "signed(no-arrears-2025)": set(),
     "not 已签署(no-arrears-2026)": {2, 3, 4},
-    "已签署(安薪) or 已签署(“no-arrears-2026”)": {1, 4},
+    "已签署(安薪) or 已签署(“no-arrears-2026”)": {1},
     "已签署(no-such-pledge)": set(),
     "企业名称 like *鞋业*": {1},
     "企业名称 like %鞋业%": {1},
