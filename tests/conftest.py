@@ -30,6 +30,19 @@ NOON = datetime(2026, 1, 15, 4, 0, tzinfo=UTC)
 _numbers = itertools.count(1)
 
 
+ON_BOTH = ("test_database", "test_outbox", "test_campaigns_ladder", "test_campaigns_modes", "test_links", "test_pledges_signing", "test_pledges_sealing")
+"""Of these each `make test` asks both databases: tables, outbox, statement, signing. Of all else it asks SQLite; `make test-all` asks both."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave to `make test-all` what the quick run need not tell twice."""
+    for item in items:
+        asked = getattr(item, "callspec", None)
+        if asked and "postgresql" in asked.params.values() and not item.path.name.startswith(ON_BOTH):
+            item.add_marker(pytest.mark.long)
+
+
 @pytest.fixture(autouse=True)
 def english() -> Iterator[None]:
     """Tests read English; those of the Chinese catalogue choose it themselves."""

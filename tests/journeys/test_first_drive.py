@@ -78,6 +78,7 @@ def test_first_pauses_and_the_same_command_goes_on(office: Stranger) -> None:
     assert rest["steps"][0]["delivered"] == plan["recipients"] == len(office.ledger())
 
 
+@pytest.mark.long
 def test_ctrl_c_stops_a_launch_and_the_same_command_goes_on(office: Stranger) -> None:
     office.ok("contacts", "import", str(CONTENT / "示例企业名单.csv"))
     plan = office.approved("drive")

@@ -97,6 +97,7 @@ def test_owners_open_their_texts_and_sign_and_every_figure_shows_it_once(office:
     assert re.search("龙|公司|厂|店|部", phone.get("/honour-roll")[2])
 
 
+@pytest.mark.long
 def test_signed_enterprises_are_not_reminded_and_a_withdrawal_stays_in_the_books(office: Stranger) -> None:
     path = office.campaign("drive", goal=GOAL)
     reminder = '[[step]]\nchannel = "sms"\ntemplate = "sms/pledge-reminder"\nwhen = "unsigned"\nafter = "2s"\n'
@@ -127,6 +128,7 @@ def test_signed_enterprises_are_not_reminded_and_a_withdrawal_stays_in_the_books
     assert all(step["adds_up"] for step in statement["steps"])
 
 
+@pytest.mark.long
 def test_a_link_in_a_text_where_the_sender_allows_it_leads_to_the_page(office: Stranger) -> None:
     folder = office.home / "templates" / "sms"
     folder.mkdir(parents=True, exist_ok=True)
