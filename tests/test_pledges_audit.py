@@ -10,9 +10,11 @@ from signers import AT, NAME, Signers, databases
 from sqlalchemy import delete, insert, select, update
 
 from outreach.database.engine import Database
-from outreach.database.pledge_tables import Evidence, EvidenceBlock, EvidencePersonal, Scan, SealedPdf, Signature
-from outreach.pledges import evidence, sealing, signing
+from outreach.database.pledge_tables import Correction, Evidence, EvidenceBlock, EvidencePersonal, Refusal, Scan, SealedPdf, Signature
+from outreach.pledges import corrections, evidence, sealing, signing
+from outreach.pledges.corrections import CorrectionRequest
 from outreach.pledges.evidence import Entry
+from outreach.pledges.signing import DeclineRequest
 
 KEPT: dict[str, Database] = {}
 
@@ -261,3 +263,15 @@ def test_no_fault_tells_anything_personal(signed: Signers) -> None:
     signed.write("delete from evidence_personal where evidence_id = 4")
     assert NAME not in str(signed.audit())
     assert "李四" not in str(signed.audit())
+
+
+def test_a_refusal_or_a_correction_that_is_gone_or_was_slipped_in_is_found(office: Signers) -> None:
+    one, two = office.recipients[:2]
+    no = DeclineRequest(enterprise_ids=[office.enterprises[0]], version_id=office.version, way="link", reason="不签", at=AT, recipient_id=one)
+    with office.database.write() as session:
+        signing.decline(session, [no])
+        corrections.correct(session, [CorrectionRequest(recipient_id=two, kind="closed", detail="", way="link", at=AT)])
+    assert office.faults() == []
+    office.write(delete(Refusal))
+    office.write(insert(Correction).values(recipient_id=one, kind="closed", detail="", way="link", said_at=AT))
+    assert {what for what, _where in office.faults()} == {"answer_missing", "answer_unproved"}

@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 from outreach import tokens
 from outreach.audiences import conditions, segments, selection
 from outreach.audiences.tree import Tree
-from outreach.cli.base import Office, group, option, pass_office
+from outreach.cli.base import Office, acting, group, option, pass_office
 from outreach.cli.output import answer, limited, note, show
 from outreach.contacts import directory
 from outreach.i18n import gettext as _
@@ -74,7 +74,7 @@ def preview(office: Office, expression: tuple[str, ...], limit: int, after: str 
 @audience.command("save")
 @click.argument("name", metavar="NAME")
 @expression_argument
-@pass_office
+@acting
 def save(office: Office, name: str, expression: tuple[str, ...]) -> None:
     """Save an expression as a segment; other expressions and campaign files name it as segment:NAME."""
     with office.database.write() as session:

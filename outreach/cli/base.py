@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 from datetime import datetime
-from functools import cached_property, partial
+from functools import cached_property, partial, wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -205,6 +205,18 @@ def help_id(command: click.Command) -> str:
 
 F = TypeVar("F", bound=Callable[..., Any])
 pass_office = click.make_pass_decorator(Office)
+
+
+def acting(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Pass the office to a command that changes something, once whoever it was asked to act as has signed in and may do that."""
+
+    @pass_office
+    @wraps(command)
+    def act(office: Office, /, *args: Any, **kwargs: Any) -> Any:
+        office.sign_in_if_asked("operator")
+        return command(office, *args, **kwargs)
+
+    return act
 
 
 def group(name: str) -> Callable[[Callable[..., Any]], Group]:

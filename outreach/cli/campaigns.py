@@ -10,7 +10,7 @@ import click
 from outreach.campaigns import approving, definition, directory, launching, planning, status, trial
 from outreach.campaigns import statement as statements
 from outreach.cli import following, processes
-from outreach.cli.base import Office, group, option, pass_office
+from outreach.cli.base import Office, acting, group, option, pass_office
 from outreach.cli.campaign_file import write_new
 from outreach.cli.output import answer, hint, note, require_document, show
 from outreach.cli.wording import local_time, next_step_of, plan_lines, statement_lines, status_lines, trial_lines
@@ -93,7 +93,7 @@ def approve(office: Office, name: str, code: str) -> None:
 @option("--first", type=click.IntRange(1), help="Send so many, then pause.")
 @option("--detach", is_flag=True, help="Return at once; a worker sends.")
 @option("--wait", is_flag=True, help="Stay and show progress though a worker sends.")
-@pass_office
+@acting
 def launch(office: Office, name: str, first: int | None, detach: bool, wait: bool) -> None:
     """Send an approved campaign; the same command goes on where it stopped."""
     require_document(office)
@@ -140,7 +140,7 @@ def _answer_statement(office: Office, name: str) -> None:
 @click.argument("name")
 @option("--to", "address", required=True, help="Phone, or `me` for the phone of the account that signs in.")
 @option("--step", type=click.IntRange(1), default=1, show_default=True, help="Whose text.")
-@pass_office
+@acting
 def test(office: Office, name: str, address: str, step: int) -> None:
     """Send yourself one text of a plan; it counts in no statement."""
     require_document(office)
@@ -186,7 +186,7 @@ def statement(office: Office, name: str) -> None:
 
 @campaign.command("pause")
 @click.argument("name")
-@pass_office
+@acting
 def pause(office: Office, name: str) -> None:
     """Stop sending; what was already claimed may still leave, and is counted."""
     require_document(office)
@@ -199,7 +199,7 @@ def pause(office: Office, name: str) -> None:
 
 @campaign.command("resume")
 @click.argument("name")
-@pass_office
+@acting
 def resume(office: Office, name: str) -> None:
     """Let a paused campaign go on."""
     require_document(office)
@@ -213,7 +213,7 @@ def resume(office: Office, name: str) -> None:
 
 @campaign.command("cancel")
 @click.argument("name")
-@pass_office
+@acting
 def cancel(office: Office, name: str) -> None:
     """End a campaign for good; what waits is not sent."""
     require_document(office)

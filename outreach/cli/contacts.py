@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from outreach import tokens
 from outreach.audiences import conditions, segments
 from outreach.cli import contact_erasing
-from outreach.cli.base import Office, group, option, pass_office
+from outreach.cli.base import Office, acting, group, option, pass_office
 from outreach.cli.output import answer, cell, command, hint, limited, require_document, show
 from outreach.contacts import directory
 from outreach.contacts.directory import Suppression
@@ -66,7 +66,7 @@ def contacts() -> None:
 @option("--sheet", metavar="S", help="Read this sheet of a workbook instead of the first that holds anything.")
 @option("--rejects", type=click.Path(path_type=Path, dir_okay=False), help="Where refused rows go instead of FILE-退回.csv.")
 @option("--dry-run", is_flag=True, help="Only say what would happen.")
-@pass_office
+@acting
 def import_(office: Office, file: Path, mapping: str | None, sheet: str | None, rejects: Path | None, dry_run: bool) -> None:
     """Import a list of enterprises and contacts: CSV, XLSX, XLS or ODS. The same file twice changes nothing."""
     require_document(office)
@@ -239,7 +239,7 @@ channel_option = option("--channel", type=click.Choice(list(directory.CHANNELS))
 @contact_option
 @channel_option
 @option("--reason", default=directory.OPTED_OUT, metavar="TEXT", help="Why, for whoever asks later.")
-@pass_office
+@acting
 def opt_out(office: Office, phone: str | None, contact: int | None, channel: str, reason: str) -> None:
     """Never write to an address again, in no campaign, until it opts in."""
     _require_one(office, phone, contact)
@@ -255,7 +255,7 @@ def opt_out(office: Office, phone: str | None, contact: int | None, channel: str
 @phone_option
 @contact_option
 @channel_option
-@pass_office
+@acting
 def opt_in(office: Office, phone: str | None, contact: int | None, channel: str) -> None:
     """Take an address off the list of those that are not written to."""
     _require_one(office, phone, contact)

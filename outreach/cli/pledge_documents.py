@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from sqlalchemy import select
 
-from outreach.cli.base import Group, Office, option, pass_office
+from outreach.cli.base import Group, Office, acting, option, pass_office
 from outreach.cli.files import OUT, whole_file
 from outreach.cli.output import answer, command, note, require_document
 from outreach.clock import OFFICE_ZONE, wire
@@ -84,7 +84,7 @@ def pdf(office: Office, serial: str, out: Path | None) -> None:
 
 
 @click.command("certificate", cls=Group.command_class)
-@pass_office
+@acting
 def certificate(office: Office) -> None:
     """Make a certificate of the office's own to seal PDFs with, and say what it is worth."""
     from outreach.pledges import seals

@@ -5,17 +5,22 @@ from pathlib import Path
 import click
 
 from outreach.cli import pledge_directory, pledge_documents, pledge_evidence, pledge_paper
-from outreach.cli.base import Office, group, option, pass_office
+from outreach.cli.base import Office, acting, group, option, pass_office
 from outreach.cli.files import OUT, deliver_list
 from outreach.cli.output import answer, command, note
 from outreach.clock import OFFICE_ZONE, wire
 from outreach.database.tables import PledgeVersion
+from outreach.errors import NotFound
 from outreach.i18n import gettext as _
 from outreach.links import resolving
 from outreach.pledges import corrections as said
 from outreach.pledges import signing, versions
 from outreach.reports import corrections as lists
 from outreach.reports.tables import Table
+
+
+class NoRecipient(NotFound):
+    """No recipient has the code {name}; it stands in the text or letter, and in: outreach pledges list"""
 
 
 @group("pledges")
@@ -69,7 +74,7 @@ def _document(version: PledgeVersion) -> dict[str, object]:
 @pledges.command("withdraw")
 @click.argument("serial")
 @option("--reason", required=True, metavar="TEXT", help="Why, as the enterprise says; it is kept.")
-@pass_office
+@acting
 def withdraw(office: Office, serial: str, reason: str) -> None:
     """End a signature by the enterprise's own wish; it stays in the books, with its reason."""
     with office.database.write() as session:
@@ -81,11 +86,13 @@ def withdraw(office: Office, serial: str, reason: str) -> None:
 
 @pledges.command("revoke")
 @click.argument("codes", metavar="CODE…", nargs=-1, required=True)
-@pass_office
+@acting
 def revoke(office: Office, codes: tuple[str, ...]) -> None:
     """Make every personal link of these recipients invalid; their codes lead to new ones."""
     with office.database.write() as session:
         count = resolving.revoke(session, codes)
+        if not count:
+            raise NoRecipient(what="recipient", name=" ".join(codes))
         office.record(session, "pledges.revoke", "", recipients=count)
     answer(office, {"revoked": count, "asked": len(codes)}, [_("Links revoked: {count} of {asked}.").format(count=count, asked=len(codes))])
 
@@ -102,6 +109,7 @@ def revoke(office: Office, codes: tuple[str, ...]) -> None:
 def corrections(office: Office, done: int | None, all_of: bool, town: str, unmask: bool, limit: int | None, after: int | None, out: Path | None) -> None:
     """What people said of our list: not the principal, closed down, another number."""
     if done is not None:
+        office.sign_in_if_asked("operator")
         with office.database.write() as session:
             said.done(session, done, by=office.actor, now=office.now())
             office.record(session, "pledges.correction_done", str(done))

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from outreach.database.tables import Base, among
@@ -97,7 +97,7 @@ class Correction(Base):
     """What somebody said of our list (信息有误): not the principal, closed down, another number. For staff to put right."""
 
     __tablename__ = "correction"
-    __table_args__ = (CheckConstraint(among("kind", CORRECTIONS), name="kind"), UniqueConstraint("recipient_id", "kind"))
+    __table_args__ = (CheckConstraint(among("kind", CORRECTIONS), name="kind"), Index("correction_recipient_id_idx", "recipient_id"))
 
     id: Mapped[int] = mapped_column(primary_key=True)
     recipient_id: Mapped[int] = mapped_column(ForeignKey("recipient.id"))

@@ -60,7 +60,13 @@ class Visitor:
     enterprises: Sequence[Spoken]
     fields: Mapping[str, Any]
     expires_at: datetime
+    deadline: datetime | None
     opened_at: datetime | None
+
+    @property
+    def asked_by(self) -> datetime:
+        """Until when one is asked to sign: the campaign's deadline, as its texts say, else the end of the link."""
+        return min(self.deadline or self.expires_at, self.expires_at)
 
     @property
     def checks(self) -> list[str]:
@@ -185,6 +191,7 @@ def _visitor(door: _Door, way: str, person: Any, enterprises: Sequence[Spoken]) 
         enterprises=enterprises,
         fields={**campaign.fields, **version.fields, **recipient.fields},
         expires_at=_expires_at(campaign),
+        deadline=datetime.fromisoformat(campaign.definition["deadline"]) if campaign.definition.get("deadline") else None,
         opened_at=recipient.opened_at,
     )
 

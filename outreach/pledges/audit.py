@@ -8,7 +8,7 @@ from sqlalchemy import Row, Select, exists, func, select, text
 from sqlalchemy.orm import Session
 
 from outreach.database.pledge_tables import Evidence, EvidenceBlock, EvidencePersonal
-from outreach.pledges import audit_signatures, evidence
+from outreach.pledges import audit_answers, audit_signatures, evidence
 from outreach.pledges.evidence import GENESIS, Header
 from outreach.pledges.faults import Report
 
@@ -29,6 +29,7 @@ def audit(session: Session, *, published: str = "") -> Report:
     _audit_blocks(session, report, erased)
     _audit_open_rows(session, report, erased)
     audit_signatures.audit(session, report)
+    audit_answers.audit(session, report)
     if published and session.scalar(select(EvidenceBlock.id).where(EvidenceBlock.digest == published.strip().lower())) is None:
         report.add("chain_foreign", published.strip())
     return report

@@ -34,15 +34,20 @@ class CorrectionRequest:
 
 
 def correct(session: Session, requests: Sequence[CorrectionRequest]) -> None:
-    """Keep what was said, each kind once a recipient; who is not the principal, or is closed, is written to no more."""
-    said = select(Correction.recipient_id, Correction.kind).where(Correction.recipient_id.in_({item.recipient_id for item in requests}))
-    known = {tuple(row) for row in session.execute(said)}
-    fresh = list({(item.recipient_id, item.kind): item for item in requests if (item.recipient_id, item.kind) not in known}.values())
+    """Keep what was said; who is not the principal, or is closed, is written to no more.
+
+    The same words while they wait for staff are the same correction: a second tap. Other words, or the same after they were dealt
+    with, are a new one.
+    """
+    recipients = {item.recipient_id for item in requests}
+    waiting = select(Correction.recipient_id, Correction.kind, Correction.detail).where(Correction.recipient_id.in_(recipients), Correction.done_at.is_(None))
+    known = {tuple(row) for row in session.execute(waiting)}
+    fresh = list({key: item for item in requests if (key := (item.recipient_id, item.kind, item.detail)) not in known}.values())
     rows = [
         {"recipient_id": item.recipient_id, "kind": item.kind, "detail": item.detail, "way": item.way, "said_at": item.at, "done_at": None, "done_by": None}
         for item in fresh
     ]
-    bulk.insert_rows(session, Correction, rows, ignore_conflicts=True)
+    bulk.insert_rows(session, Correction, rows)
     stopped = [{"id": item.recipient_id, "stopped_at": item.at} for item in fresh if item.kind in STOPPING]
     bulk.update_rows(session, Recipient, stopped, keys=["id"], sets=["stopped_at"], where="d.stopped_at is null")
     sealing.append(session, [_entry(item) for item in fresh])

@@ -22,6 +22,8 @@ CAPACITIES = MappingProxyType({"legal_representative": "法定代表人", "princ
 WAYS = MappingProxyType({"link": "专属链接", "code": "签署码", "wechat": "微信公众号", "event": "活动现场", "paper": "纸质", "staff": "工作人员代录"})
 METHODS = MappingProxyType({"typed": "填写姓名并勾选同意", "drawn": "手写签名", "paper": "纸质签字盖章，扫描件存档"})
 CHECKS = MappingProxyType({"phone_last4": "登记手机号后四位", "credit_code_last6": "统一社会信用代码后六位", "one_time_code": "短信验证码"})
+UNREAD = "见纸质扫描件（尚待人工核对）"
+"""What the PDF of a piled sheet says of its signer: our list's contact may not be who signed."""
 SIZES = ("16pt", "14.5pt", "13pt", "11.5pt", "10.5pt")
 """Of the text of a sheet: the largest at which every sheet is one page."""
 
@@ -66,11 +68,11 @@ def signed_pdf(signature: Signature, version: PledgeVersion, *, settings: Settin
         "serial": signature.serial,
         "enterprise": visible(signature.enterprise),
         "erased": not signature.signer,
-        "signer": visible(signature.signer),
-        "capacity": _capacity(signature),
+        "signer": UNREAD if _unread(signature) else visible(signature.signer),
+        "capacity": "" if _unread(signature) else _capacity(signature),
         "ink": ink.svg(signature.ink) if signature.ink else None,
         "how": _how(signature),
-        "at": _moment(signature.signed_at),
+        "at": _moment(signature.signed_at) + ("（录入时间）" if _unread(signature) else ""),
         "ended": _ended(signature),
         "qr": qr.svg(address),
         "verify": address,
@@ -81,6 +83,11 @@ def signed_pdf(signature: Signature, version: PledgeVersion, *, settings: Settin
     }
     fonts.require(_words(data), fonts.shelf(settings.home), name=signature.enterprise)
     return documents.pdf("pledge/signed", data, settings=settings, now=signature.signed_at)
+
+
+def _unread(signature: Signature) -> bool:
+    """Whether a machine led this sheet to its enterprise and nobody has read yet who signed it, and when."""
+    return signature.method == "paper" and signature.review and bool(signature.signer)
 
 
 def sheets_pdf(version: PledgeVersion, sheets: Sequence[Sheet], *, settings: Settings, now: datetime, at_once: int = AT_ONCE) -> bytes:

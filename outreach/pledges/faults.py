@@ -69,6 +69,8 @@ def say(what: str) -> str:
         "scan_altered": _("a scanned sheet was altered"),
         "scan_missing": _("a scanned sheet that evidence tells of is gone"),
         "scan_unproved": _("no evidence tells of a scanned sheet"),
+        "answer_missing": _("a refusal or correction of which there is evidence is gone"),
+        "answer_unproved": _("no evidence tells of a refusal or correction"),
         "pdf_altered": _("a kept PDF was altered"),
         "file_missing": _("a file is missing in the bundle"),
         "file_unreadable": _("the file cannot be read"),

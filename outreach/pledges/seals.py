@@ -96,13 +96,23 @@ def configured(settings: Settings) -> Seal | None:
     """Return the office's seal, or nothing where it has none. Raises SealIncomplete, SealUnreadable and SealMismatch."""
     file = settings.home / settings.seal_certificate
     there = file.is_file()
-    if not there and not settings.seal_key:
+    key = settings.seal_key or _key_of_now(settings)
+    if not there and not key:
         return None
     if not there:
         raise SealIncomplete(key="seal_certificate", present="seal_key", absent=f"{settings.seal_certificate} ({settings.home})")
-    if not settings.seal_key:
+    if not key:
         raise SealIncomplete(key="seal_key", present=settings.seal_certificate, absent="seal_key")
-    return _seal(file, settings.seal_key, settings.seal_key_password, timestamps.stamper(settings))
+    return _seal(file, key, settings.seal_key_password, timestamps.stamper(settings))
+
+
+def _key_of_now(settings: Settings) -> str:
+    """Return the key that was made since this process read its settings, so that nobody must restart the web for it."""
+    file = settings.home / "secrets" / "seal_key"
+    try:
+        return file.read_text("ascii").strip() if file.is_file() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise SealUnreadable(key="seal_key", part="seal_key", file=file) from error
 
 
 def _seal(file: Path, key_text: str, password: str, stamper: HTTPTimeStamper | None) -> Seal:

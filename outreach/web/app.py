@@ -111,6 +111,8 @@ class NothingPersonal:
 
 def _refuse(_request: Request, error: Exception) -> Response:
     assert isinstance(error, OutreachError)
+    if error.status >= 500:
+        log.error("%s: %s", type(error).__name__, error)
     return _answer(error.status, _id(type(error).__name__), i18n.say(error))
 
 

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from outreach.database import bulk
 from outreach.database.engine import Database
-from outreach.database.pledge_tables import CORRECTIONS
+from outreach.database.pledge_tables import CORRECTIONS, Signature
 from outreach.database.tables import Enterprise
 from outreach.errors import BadInput, OutreachError
 from outreach.links import resolving
@@ -33,6 +34,10 @@ class NoEnterprise(BadInput):
 
 class NoCorrection(BadInput):
     """Please say what is wrong with our list."""
+
+
+class NoDetail(NoCorrection):
+    """Please write the new number."""
 
 
 @dataclass(slots=True)
@@ -150,7 +155,9 @@ def _decline(session: Session, found: Sequence[tuple[Deed, Visitor]], _settings:
 def _correct(session: Session, found: Sequence[tuple[Deed, Visitor]], _settings: Settings) -> None:
     requests = []
     for deed, visitor in found:
-        if deed.subject in CORRECTIONS:
+        if deed.subject == "new_number" and not deed.words:
+            deed.error = NoDetail(what="detail")
+        elif deed.subject in CORRECTIONS:
             way = SIGNED_AS.get(visitor.way, visitor.way)
             requests.append(CorrectionRequest(recipient_id=visitor.recipient_id, kind=deed.subject, detail=deed.words, way=way, at=deed.at))
         else:
@@ -160,11 +167,14 @@ def _correct(session: Session, found: Sequence[tuple[Deed, Visitor]], _settings:
 
 
 def _withdraw(session: Session, found: Sequence[tuple[Deed, Visitor]], _settings: Settings) -> None:
+    owners = select(Signature.serial, Signature.enterprise_id).where(Signature.serial.in_({deed.subject for deed, _visitor in found}))
+    enterprise_of = {row.serial: row.enterprise_id for row in session.execute(owners)}
     for deed, visitor in found:
-        mine = {one.signature.serial for one in visitor.enterprises if one.signature}
+        if enterprise_of.get(deed.subject) not in {one.id for one in visitor.enterprises}:
+            deed.error = signing.SignatureUnknown(what="signature", name=deed.subject, serial=deed.subject)
+            continue
         try:
-            if deed.subject in mine:
-                signing.withdraw(session, deed.subject, reason=deed.words, by="signer", now=deed.at)
+            signing.withdraw(session, deed.subject, reason=deed.words, by="signer", now=deed.at)
         except signing.SignatureEnded:
             continue  # another tab was quicker: what was wanted is so
 

@@ -4,6 +4,7 @@ A GET changes nothing, for apps fetch links before anybody taps them.
 """
 
 import asyncio
+import logging
 from typing import Any
 from urllib.parse import quote
 
@@ -32,6 +33,7 @@ from outreach.web.verifying import VerifyDoor, require_serial
 
 CONFUSABLE = frozenset("0O1ILU")
 """What stands in no code, because on paper it looks like something else."""
+log = logging.getLogger("outreach.web")
 BLAMED: dict[type[BadInput], str] = {NoEnterprise: "enterprise", onetime.CodeWrong: "one_time_code"}
 """By which field an error is said that the database found."""
 
@@ -269,6 +271,8 @@ class PublicDoor:
 
     def _trouble(self, request: Request, error: OutreachError) -> Response:
         """Write the page for what went wrong; a link that is unknown, expired or revoked looks alike."""
+        if error.status >= 500:
+            log.error("%s: %s", type(error).__name__, error)
         titles = {404: _("This link is not valid"), 422: _("That did not work"), 429: _("Please wait a little"), 503: _("Just a moment")}
         title = titles.get(error.status, _("That did not work"))
         if isinstance(error, SignatureUnknown):

@@ -99,7 +99,6 @@ class VerifyDoor:
             faults=faults or {},
         )
 
-
     async def roll(self, request: Request) -> Response:
         """Show the enterprises that signed and agreed to be shown, all or those of one town."""
         return await asyncio.to_thread(self._roll, request)

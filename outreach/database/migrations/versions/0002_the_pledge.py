@@ -98,8 +98,8 @@ def upgrade() -> None:
         sa.CheckConstraint("kind in ('not_principal', 'closed', 'new_number')", name=op.f("correction_kind_check")),
         sa.ForeignKeyConstraint(["recipient_id"], ["recipient.id"], name=op.f("correction_recipient_id_fkey")),
         sa.PrimaryKeyConstraint("id", name=op.f("correction_pkey")),
-        sa.UniqueConstraint("recipient_id", "kind", name=op.f("correction_recipient_id_kind_key")),
     )
+    op.create_index("correction_recipient_id_idx", "correction", ["recipient_id"])
     op.create_table(
         "one_time_code",
         sa.Column("id", Id, nullable=False),
