@@ -67,6 +67,20 @@ def test_the_page_of_a_pledge_weighs_less_than_thirty_kilobytes(web: Served, lan
     assert len(web.get(f"{guest.page}?lang={lang}").body) < LIGHT
 
 
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_who_signed_for_forty_enterprises_gets_a_page_as_light_and_can_withdraw_each(web: Served, lang: str) -> None:
+    guest = web.hall.guest(*(f"示例市逍林镇第{number}高新技术装备制造股份有限公司" for number in range(40)))
+    web.post(f"{guest.page}/sign", SIGNING | {"all": "1"})
+    page = web.get(f"{guest.page}?lang={lang}")
+    assert len(page.body) < LIGHT
+    serials = re.findall(r"<option>(\d{4}-\d{6})</option>", page.text)
+    assert len(set(serials)) == 40
+    web.post(f"{guest.page}/withdraw", {"serial": serials[7], "reason": "签错单位"})
+    assert serials[7] not in web.get(guest.page).text
+    assert web.post(f"{web.hall.guest().page}/withdraw", {"serial": serials[8], "reason": ""}).status == 404, "nobody withdraws for another"
+    assert serials[8] in web.get(guest.page).text
+
+
 def everywhere(web: Served) -> list[tuple[str, Answer]]:
     guest, signed = web.hall.guest(), web.hall.guest()
     web.post(f"{signed.page}/sign", SIGNING | {"enterprise": signed.enterprise_ids[0]})
