@@ -45,6 +45,7 @@ def test_a_server_that_is_told_to_stop_has_done_its_work(office: Stranger) -> No
     assert stopped(running(office, "serve")) == (0, "")
 
 
+@pytest.mark.long
 def test_up_leaves_with_one_line_when_its_sandbox_ends(office: Stranger) -> None:
     process = running(office, "up", "--sandbox")
     os.kill(sandbox_of(process), signal.SIGKILL)
@@ -55,6 +56,7 @@ def test_up_leaves_with_one_line_when_its_sandbox_ends(office: Stranger) -> None
     assert "The sandbox has ended, and up with it: exit code -9" in err
 
 
+@pytest.mark.long
 def test_up_says_at_once_why_its_sandbox_does_not_start_and_takes_it_along_when_told_to_stop(office: Stranger) -> None:
     holder, gateway = running(office, "up", "--sandbox"), office.gateway
     assert office._answers(gateway, "/_sandbox/health")

@@ -66,11 +66,11 @@ def test_a_full_disk_is_no_traceback(home: Path) -> None:
     "arguments",
     [
         ["contacts", "export"],
-        ["contacts", "list"],
-        ["contacts", "list", "--format", "xlsx"],
-        ["audience", "count", "全部"],
-        ["report", "deliveries", "--format", "json"],
-        ["campaign", "list", "--help"],
+        pytest.param(["contacts", "list"], marks=pytest.mark.long),
+        pytest.param(["contacts", "list", "--format", "xlsx"], marks=pytest.mark.long),
+        pytest.param(["audience", "count", "全部"], marks=pytest.mark.long),
+        pytest.param(["report", "deliveries", "--format", "json"], marks=pytest.mark.long),
+        pytest.param(["campaign", "list", "--help"], marks=pytest.mark.long),
         ["--version"],
     ],
 )

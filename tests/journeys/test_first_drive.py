@@ -66,6 +66,7 @@ def test_what_changes_after_the_approval_voids_it(office: Stranger) -> None:
     assert (refused.code, "plan and approve it again" in refused.error) == (1, True)
 
 
+@pytest.mark.long
 def test_first_pauses_and_the_same_command_goes_on(office: Stranger) -> None:
     office.ok("contacts", "import", str(CONTENT / "示例企业名单.csv"))
     plan = office.approved("drive")
