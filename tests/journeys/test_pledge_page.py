@@ -2,6 +2,7 @@
 
 import contextlib
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -155,6 +156,14 @@ def is_opened(web: Served, guest: Guest) -> bool:
         return session.scalars(select(Recipient.opened_at).where(Recipient.id == guest.recipient_id)).one() is not None
 
 
+def until(page: Page, truth: str, *, seconds: float = 10) -> None:
+    """Wait until an expression is true. Asked from here: the page's own rules let nothing on it evaluate a text again and again."""
+    over = time.monotonic() + seconds
+    while not page.evaluate(truth):
+        assert time.monotonic() < over, truth
+        page.wait_for_timeout(50)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("size", PHONES)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -212,7 +221,7 @@ def test_a_drawing_takes_one_finger_can_be_undone_and_survives_turning_the_phone
         upright = owner.page.evaluate(DRAWN)
         assert upright > 0.005
         owner.page.set_viewport_size({"width": 844, "height": 390})
-        owner.page.wait_for_function("document.getElementById('pad').width > 1000")
+        until(owner.page, "document.getElementById('pad').width > 1000")
         assert owner.strokes() == drawn[:1]
         assert owner.page.evaluate(DRAWN) > 0.003, "drawn anew from the data"
         owner.draw(owner.where_pad_is(), left=0.3, right=0.6)
