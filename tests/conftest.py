@@ -30,7 +30,7 @@ NOON = datetime(2026, 1, 15, 4, 0, tzinfo=UTC)
 _numbers = itertools.count(1)
 
 
-ON_BOTH = ("test_database", "test_outbox", "test_campaigns_ladder", "test_campaigns_modes", "test_links", "test_pledges_signing", "test_pledges_sealing")
+ON_BOTH = ("test_database", "test_outbox", "test_campaigns_modes", "test_links", "test_pledges_signing", "test_pledges_sealing")
 """Of these each `make test` asks both databases: tables, outbox, statement, signing. Of all else it asks SQLite; `make test-all` asks both."""
 
 

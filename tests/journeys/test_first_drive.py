@@ -57,6 +57,7 @@ def test_the_first_drive_from_a_contact_list_to_a_statement(office: Stranger) ->
     assert len(office.ledger()) == len(ledger), "launching again sends nothing again"
 
 
+@pytest.mark.long
 def test_what_changes_after_the_approval_voids_it(office: Stranger) -> None:
     office.ok("contacts", "import", str(CONTENT / "示例企业名单.csv"))
     office.approved("drive")

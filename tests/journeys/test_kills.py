@@ -50,6 +50,7 @@ def launch_and_kill(office: Stranger, name: str, *, after: float) -> bool:
     return False
 
 
+@pytest.mark.long
 def test_a_launch_killed_again_and_again_sends_each_text_once(office: Stranger) -> None:
     plan = office.approved("drive")
     kills = 0
