@@ -1,14 +1,18 @@
 """An owner types the code of a text and signs; staff see it counted once, everywhere: as strangers do it, over HTTP and the command line."""
 
+import contextlib
+import http.client
 import re
+import signal
 import urllib.error
 import urllib.parse
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
-from office import CONTENT, Stranger
+from office import CONTENT, Stranger, until
 
 GOAL = '{ pledge = "no-arrears-2026" }'
 
@@ -153,3 +157,37 @@ def test_a_link_in_a_text_where_the_sender_allows_it_leads_to_the_page(office: S
     assert "王建国" not in phone.get(link)[2]
     assert phone.sign(link)[0] == 200
     assert office.sql("select way from signature") == [("link",)] * office.sql("select count(*) from signature")[0][0]
+
+
+@pytest.mark.long
+@pytest.mark.chaos
+def test_a_web_server_killed_while_people_sign_loses_no_signature_it_confirmed_and_doubles_none(office: Stranger) -> None:
+    office.approved("drive", goal=GOAL)
+    office.serve()
+    office.json("campaign", "launch", "drive")
+    phone = Phone(office)
+    pages = [phone.enter(code, number) for number, code in list(texts(office).items())[:120]]
+    confirmed: list[str] = []
+
+    def sign(path: str) -> None:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            status, _path, page = phone.sign(path)
+            if status == 200:
+                confirmed.extend(re.findall(r"\d{4}-\d{6}", page)[:1])
+
+    with ThreadPoolExecutor(16) as people:
+        asked = [people.submit(sign, path) for path in pages]
+        until(lambda: len(confirmed) >= 15, seconds=60)
+        web = office.children.pop()
+        web.send_signal(signal.SIGKILL)
+        web.wait()
+    assert all(one.done() for one in asked)
+    assert 15 <= len(confirmed) < 120, "the kill came at no moment that proves anything"
+    kept = {serial for (serial,) in office.sql("select serial from signature")}
+    assert set(confirmed) <= kept, "what was confirmed is there"
+    office.serve_web()
+    for path in pages:
+        assert phone.sign(path)[0] == 200, "whoever got no answer asks again"
+    assert office.sql("select enterprise_id from signature group by enterprise_id having count(*) > 1") == [], "nobody twice"
+    assert office.sql("select count(distinct recipient_id) from signature") == [(120,)], "and nobody forgotten"
+    assert office.json("pledges", "audit")["ok"]
