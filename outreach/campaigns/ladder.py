@@ -38,14 +38,8 @@ class _Ladder:
 def advance(session: Session, *, mode: str, now: datetime) -> None:
     """Write the deliveries that have become due: first the next contact of who was not reached, then the next step."""
     for campaign in session.scalars(select(Campaign).where(Campaign.state == "running", Campaign.mode == mode).order_by(Campaign.id)).all():
-        ladder = _of(session, campaign, now=now)
-        for step in ladder.steps:
-            launching.write_deliveries(session, _alternates(ladder, step).order_by(Recipient.id))
-        for step in ladder.steps:
-            if step.every_seconds is not None:
-                launching.write_deliveries(session, _due_again(ladder, step).order_by(Recipient.id))
-            elif step.number > 1:
-                launching.write_deliveries(session, _due(ladder, step).order_by(Recipient.id))
+        for rows in _all_due(_of(session, campaign, now=now)):
+            launching.write_deliveries(session, rows.order_by(Recipient.id))
 
 
 def to_come(session: Session, campaign: Campaign, *, now: datetime) -> bool:
@@ -54,6 +48,12 @@ def to_come(session: Session, campaign: Campaign, *, now: datetime) -> bool:
     What a condition forbids now it forbids for ever: who was reached, has opened, signed or settled, or was stopped, stays so.
     """
     return any(session.scalar(_any(rows)) for rows in _all_to_come(_of(session, campaign, now=now)))
+
+
+def is_due(session: Session, campaign: Campaign, *, now: datetime) -> bool:
+    """Whether a step's time has come for somebody to whom it was not written yet: the next tick of the worker will."""
+    ladder = _of(session, campaign, now=now)
+    return any(session.scalar(_any(rows)) for rows in _all_due(ladder))
 
 
 def next_due(session: Session, campaign: Campaign, *, now: datetime) -> tuple[int, datetime | None] | None:
@@ -75,6 +75,17 @@ def _any(rows: Select[Any]) -> Select[bool]:
 def _of(session: Session, campaign: Campaign, *, now: datetime) -> _Ladder:
     steps = session.scalars(select(CampaignStep).where(CampaignStep.campaign_id == campaign.id).order_by(CampaignStep.number)).all()
     return _Ladder(campaign, steps, conditions.goal(session, campaign), conditions.past(campaign, last=steps[-1].number), now)
+
+
+def _all_due(ladder: _Ladder) -> Iterator[Select[Any]]:
+    """Yield the rows that are to be written now, in this order: first the next contact of who was not reached, then the next step."""
+    for step in ladder.steps:
+        yield _alternates(ladder, step)
+    for step in ladder.steps:
+        if step.every_seconds is not None:
+            yield _due_again(ladder, step)
+        elif step.number > 1:
+            yield _due(ladder, step)
 
 
 def _all_to_come(ladder: _Ladder) -> Iterator[Select[Any]]:

@@ -104,4 +104,6 @@ def resting(session: Session, campaign: Campaign, *, settings: Settings, now: da
     if session.execute(busy).scalar_one() or (campaign.state == "canary" and opens <= now and not _waits_for_its_start(session, campaign, now=now)):
         return False
     waits = select(func.count()).where(Delivery.campaign_id == campaign.id, Delivery.state == "accepted")
-    return not session.execute(waits).scalar_one() or _last_news(session, campaign) <= now - settings.receipt_wait
+    if session.execute(waits).scalar_one() and _last_news(session, campaign) > now - settings.receipt_wait:
+        return False
+    return campaign.state != "running" or not ladder.is_due(session, campaign, now=now)

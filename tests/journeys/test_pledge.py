@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import re
 import signal
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -117,6 +118,7 @@ def test_signed_enterprises_are_not_reminded_and_a_withdrawal_stays_in_the_books
     phone.post(f"{pages[4]}/decline", reason="", all="1")
     withdrawn = office.json("pledges", "withdraw", serials[0], "--reason", "签错单位")
     assert withdrawn["state"] == "withdrawn"
+    time.sleep(2)  # the step's own `after`, for those who were written to first
     office.json("campaign", "launch", "drive")
     settled = {number for number, _code in mine[:5]}
     reminded = [line["to"] for line in office.ledger() if "待签订" in line["body"]]
