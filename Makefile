@@ -49,5 +49,5 @@ clean:
 $(STAMP): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "outreach needs Python 3.11 or newer (Debian: apt install python3 python3-venv)" >&2; exit 1; }
 	$(BIN)/python -c "" 2>/dev/null || $(PYTHON) -m venv --clear .venv
-	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev,aliyun]'
 	touch $@

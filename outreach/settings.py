@@ -21,7 +21,7 @@ from outreach.errors import Misconfigured, OutreachError
 from outreach.reasons import Reason
 
 PREFIX = "OUTREACH_"
-SECRETS = ("office_key", "twilio_auth_token", "wechat_secret", "wechat_token", "wechat_aes_key", "seal_key", "seal_key_password")
+SECRETS = ("office_key", "twilio_auth_token", "wechat_secret", "wechat_token", "wechat_aes_key", "aliyun_access_key_secret", "aliyun_hook_word", "seal_key", "seal_key_password")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -148,6 +148,18 @@ class Settings(BaseModel):
     wechat_secret: str = ""
     wechat_token: str = ""
     wechat_aes_key: str = ""
+    wechat_oauth_url: str = ""
+    """Where a phone's WeChat says whose it is (open.weixin.qq.com)."""
+    wechat_oauth: bool = False
+    """Whether the pledge page offers to bind the reader's WeChat: only a verified service account may."""
+    wechat_window: Duration = timedelta(hours=48)
+    """How long after his last word a person may be answered by a customer-service message."""
+
+    aliyun_base_url: str = ""
+    aliyun_access_key_id: str = ""
+    aliyun_access_key_secret: str = ""
+    aliyun_hook_word: str = ""
+    """A secret word in the address of its callbacks, which bear no signature."""
 
     seal_certificate: str = "seal.pem"
     seal_key: str = ""
@@ -282,15 +294,25 @@ def _with_defaults_of_mode(plain: Settings) -> Settings:
     if plain.weekly_cap < 0:
         filled["weekly_cap"] = 0 if plain.rehearsal else 3
     filled["ignore_hours"] = plain.rehearsal and plain.ignore_hours is not False
-    filled["sender"] = tuple(_paced(sender, plain.rehearsal) for sender in plain.sender)
     if plain.rehearsal:
         filled |= _rehearsal_gateway(plain)
     else:
         filled |= {
             "twilio_base_url": plain.twilio_base_url or "https://api.twilio.com",
             "wechat_base_url": plain.wechat_base_url or "https://api.weixin.qq.com",
+            "wechat_oauth_url": plain.wechat_oauth_url or "https://open.weixin.qq.com",
+            "aliyun_base_url": plain.aliyun_base_url or "https://dysmsapi.aliyuncs.com",
         }
+    filled["sender"] = tuple(_paced(sender, plain.rehearsal) for sender in _with_wechat(plain.sender, filled.get("wechat_app_id", plain.wechat_app_id)))
     return plain.model_copy(update=filled)
+
+
+def _with_wechat(senders: tuple[Sender, ...], app_id: str) -> tuple[Sender, ...]:
+    """Add the office's own account where the settings know it and no table says more of it."""
+    if not app_id or any(sender.channel == "wechat" for sender in senders):
+        return senders
+    own = {"name": "wechat", "channel": "wechat", "provider": "wechat", "prefixes": (), "links": "allowed", "in_flight": 16, "price": Decimal(0)}
+    return (*senders, Sender.model_validate(own))
 
 
 def _paced(sender: Sender, rehearsal: bool) -> Sender:
@@ -310,6 +332,11 @@ def _rehearsal_gateway(plain: Settings) -> dict[str, Any]:
         "wechat_secret": "sandbox",
         "wechat_token": "sandbox",
         "wechat_aes_key": "sandbox" + "0" * 36,
+        "wechat_oauth_url": plain.sandbox_url,
+        "aliyun_base_url": plain.sandbox_url,
+        "aliyun_access_key_id": "sandbox",
+        "aliyun_access_key_secret": "sandbox",
+        "aliyun_hook_word": "sandbox",
         "office_key": "0" * 64,
     }
     return {key: getattr(plain, key) or value for key, value in fixed.items()}

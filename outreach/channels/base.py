@@ -5,7 +5,7 @@ secret, a body or a whole address.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
@@ -40,12 +40,20 @@ class ProviderUnavailable(OutreachError):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message to one address. `attempt_id` travels to the provider, so that any receipt finds its delivery."""
+    """One message to one address. `attempt_id` travels to the provider, so that any receipt finds its delivery.
+
+    `body` is what the person reads. Where a provider writes that itself from a text filed with it, `template` is the id under which it
+    was filed and `variables` fills it, by its own keys; `link` is where a tap leads, and `via` says which of its ways WeChat is to use.
+    """
 
     delivery: int
     attempt: int
     to: str
     body: str
+    template: str = ""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    link: str = ""
+    via: str = ""
 
     @property
     def attempt_id(self) -> str:
@@ -55,7 +63,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The provider has it, under its reference."""
+    """The provider has it, under its reference; empty where it gives none."""
 
     reference: str
 
@@ -70,17 +78,19 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """The provider reads it first; a verdict follows."""
+    """The provider reads it first; a verdict follows. The reference may be empty."""
 
     reference: str
 
 
 @dataclass(frozen=True, slots=True)
 class Deferred:
-    """Surely not sent; try again after `wait`. `strained` says that the provider was at fault, which counts for the breaker."""
+    """Surely not sent; try again after `wait`. `strained` says that the provider was at fault, which counts for the breaker;
+    `day_over` that the account's quota of this day is used up, so nothing more goes before midnight in Asia/Shanghai."""
 
     wait: timedelta
     strained: bool = False
+    day_over: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +109,10 @@ Status = Literal["accepted", "delivered", "undelivered", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What a provider says of a message later. `delivery` and `attempt` are None where it names only its own reference."""
+    """What a provider says of a message later. `delivery` and `attempt` are None where it names only its own reference.
+
+    `to` is the address, where the provider tells it: it finds a delivery in flight whose reference nobody learned.
+    """
 
     provider: str
     reference: str
@@ -108,11 +121,19 @@ class Receipt:
     attempt: int | None = None
     error_code: str | None = None
     kind: Kind | None = None
+    to: str | None = None
+
+
+Act = Literal["text", "follow", "leave", "scan", "subscription"]
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a person sent back; `stops` when the words mean "no more"."""
+    """What a person sent back or did; `stops` when the words mean "no more".
+
+    `reference` is the provider's id of it, the same for each repetition. `at` is the provider's time; `account` whom it was sent to;
+    `scene` what the QR code stood for; `choices` the subscription notices taken or refused, as {template id: accept|reject}.
+    """
 
     channel: str
     reference: str
@@ -120,6 +141,36 @@ class Reply:
     body: str
     stops: bool = False
     restarts: bool = False
+    act: Act = "text"
+    scene: str = ""
+    account: str = ""
+    at: datetime | None = None
+    choices: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class MassReport:
+    """What became of a mass message, in the provider's own totals."""
+
+    provider: str
+    reference: str
+    status: str
+    total: int
+    filtered: int
+    sent: int
+    errors: int
+
+
+Incoming = Receipt | Reply | MassReport
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """What a provider wants to hear once its callback is kept."""
+
+    status: int = 204
+    content_type: str = ""
+    body: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +180,15 @@ class Found:
     reference: str
     status: Status
     error_code: str | None = None
+    kind: Kind | None = None
 
 
 class Channel(Protocol):
     """One sender's way out. Made inside a running event loop, closed with it."""
 
     can_look_up: bool
+    repeats_for: timedelta
+    """How long after its claim an uncertain message may be sent once more under the same attempt id, for the provider drops the copy."""
 
     async def send(self, messages: Sequence[Message], *, until: float, answered: Answered) -> None:
         """Send a slice, and call `answered` once for each message as soon as its outcome is known.
@@ -146,6 +200,8 @@ class Channel(Protocol):
 
     async def look_up(self, message: Message, *, since: datetime) -> list[Found]:
         """Return the messages to this address with exactly this body that the provider created after `since`, oldest first.
+
+        Of a message under review it is the verdict, as far as there is one.
 
         Raises ProviderUnavailable when it cannot be asked.
         """
@@ -159,6 +215,20 @@ class Channel(Protocol):
 class Hooks(Protocol):
     """One provider's way in."""
 
-    def read_callback(self, *, url: str, form: Mapping[str, str], headers: Mapping[str, str]) -> Receipt | Reply:
-        """Verify a callback and read it. Raises BadSignature and MalformedCallback."""
+    paths: Sequence[str]
+    """Where it calls, such as /hooks/twilio/status."""
+
+    def challenge(self, *, url: str) -> str | None:
+        """Answer a GET by which the provider makes sure that the address is ours; None where it does no such thing.
+
+        Raises BadSignature.
+        """
+        ...
+
+    def read_callback(self, *, url: str, body: bytes, headers: Mapping[str, str]) -> Sequence[Incoming]:
+        """Verify a callback on its public URL (with its query) and read what it brings. Raises BadSignature and MalformedCallback."""
+        ...
+
+    def acknowledge(self, items: Sequence[Incoming], answer: str | None = None) -> Acknowledgement:
+        """Say what to answer once all is kept; `answer` is for the person who wrote, where the provider takes it along."""
         ...

@@ -174,6 +174,7 @@ class TwilioSms:
     """The channel sms over one Twilio sender."""
 
     can_look_up = True
+    repeats_for = timedelta(0)
 
     def __init__(self, settings: Settings, sender: Sender) -> None:
         self._sender = sender

@@ -186,6 +186,11 @@ class Sender(Base):
     uncertain_run: Mapped[int] = mapped_column(default=0, server_default="0")
     """Uncertain answers in a row; enough of them open the breaker."""
     breaker_until: Mapped[datetime | None]
+    quota_until: Mapped[datetime | None]
+    """The provider said that its day's quota is used up: nothing is claimed before."""
+    refreshes: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Forced refreshes of the provider's token on the day `refreshed_at` falls in."""
+    refreshed_at: Mapped[datetime | None]
     paused_at: Mapped[datetime | None]
     paused_reason: Mapped[str | None]
 
@@ -368,6 +373,12 @@ class Delivery(Base):
             sqlite_where=text(among("state", OPEN)),
         ),
         Index("delivery_reference_key", "reference", unique=True),
+        Index(
+            "delivery_unreferenced",
+            "address_id",
+            postgresql_where=text("state = 'accepted' and reference is null"),
+            sqlite_where=text("state = 'accepted' and reference is null"),
+        ),
         Index("delivery_campaign_id_idx", "campaign_id", "step"),
     )
 
@@ -437,8 +448,15 @@ class Reply(Base):
     sender: Mapped[str]
     """The person's address."""
     body: Mapped[str]
+    act: Mapped[str] = mapped_column(default="text", server_default="text")
+    """What the person did: text, follow, leave, scan, subscription."""
     meaning: Mapped[str | None]
-    """opt_out where the body is a stop word."""
+    """What it was taken for: opt_out, opt_in, code, digits … ; none is for a person to read."""
+    answer: Mapped[str | None]
+    """What it was answered with at once."""
+    answered_by: Mapped[str | None]
+    """Who of the staff answered it later."""
+    answered_at: Mapped[datetime | None]
     received_at: Mapped[datetime]
 
 

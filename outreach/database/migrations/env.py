@@ -5,6 +5,7 @@ from typing import Any, Literal
 from alembic import context
 
 from outreach.database.pledge_tables import Signature
+from outreach.database.wechat_tables import Follower
 from outreach.database.types import Id, Json, Moment
 
 
@@ -17,7 +18,7 @@ def named(kind: str, item: Any, _autogenerate: Any) -> str | Literal[False]:
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=Signature.metadata,
+    target_metadata=next(table.metadata for table in (Signature, Follower)),  # both modules bring their tables
     render_as_batch=True,
     render_item=named,
 )
