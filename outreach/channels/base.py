@@ -187,8 +187,10 @@ class Channel(Protocol):
     """One sender's way out. Made inside a running event loop, closed with it."""
 
     can_look_up: bool
-    repeats_for: timedelta
-    """How long after its claim an uncertain message may be sent once more under the same attempt id, for the provider drops the copy."""
+
+    def repeats(self, message: Message) -> timedelta:
+        """Return how long after its claim this message may be sent once more under the same attempt id: the provider drops the copy."""
+        ...
 
     async def send(self, messages: Sequence[Message], *, until: float, answered: Answered) -> None:
         """Send a slice, and call `answered` once for each message as soon as its outcome is known.

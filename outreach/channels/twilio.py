@@ -174,7 +174,6 @@ class TwilioSms:
     """The channel sms over one Twilio sender."""
 
     can_look_up = True
-    repeats_for = timedelta(0)
 
     def __init__(self, settings: Settings, sender: Sender) -> None:
         self._sender = sender
@@ -209,6 +208,10 @@ class TwilioSms:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return Uncertain(type(error).__name__)
         return _outcome_of(response.status_code, response.text)
+
+    def repeats(self, message: Message) -> timedelta:
+        """Never: Twilio sends a copy again."""
+        return timedelta(0)
 
     async def look_up(self, message: Message, *, since: datetime) -> list[Found]:
         """Ask Twilio's list by `To`: no date filter, because `date_sent` is null while a message is queued."""
