@@ -18,6 +18,11 @@ KINDS = (NOTICE, PUBLICITY, ONE_TIME_CODE)
 KEYS = ("title", "channel", "kind", "filed", "signature", "wechat")
 PLEDGE_KEYS = (*KEYS, "renews", "one_time_code", "letter", "privacy")
 """A pledge says besides which pledge it renews, whether a one-time code is asked for, and where its letter and privacy notice are."""
+WECHAT_WAYS = ("template", "subscription", "service")
+"""How WeChat carries a text: filled into a template that followers may be sent (模板消息), into one that somebody subscribed to (订阅通知),
+or as plain words to one who wrote within two days (客服消息)."""
+WECHAT_SETTINGS = ("id", "via")
+"""What stands in the table `wechat` beside the keys of the provider's template."""
 ON_PAPER = ("letter", "pledge")
 """Folders of texts that are read on paper or on a page: of their keys only the title must be there."""
 
@@ -153,15 +158,23 @@ def _truth(values: Mapping[str, Any], key: str, lines: Mapping[str, int], *, fil
 
 
 def _wechat(values: Mapping[str, Any], lines: Mapping[str, int], *, file: str) -> Mapping[str, str]:
-    """Check the table that gives WeChat its template id and an expression for each of the template's keys."""
+    """Check the table that says how WeChat carries a text, under which template id, and with an expression for each of that template's keys."""
     table = values.get("wechat", {})
-    expected = 'wechat = { id = "…", thing1 = "…" }'
-    if not isinstance(table, dict) or (table and not table.get("id")):
-        raise KeyWrong(file=file, line=lines["wechat"], key="wechat", value=_quoted(table), expected=expected)
+    if not isinstance(table, dict):
+        raise KeyWrong(file=file, line=lines["wechat"], key="wechat", value=_quoted(table), expected=_TABLE)
     for key, value in table.items():
         if not isinstance(value, str):
             raise KeyWrong(file=file, line=lines["wechat"], key=f"wechat.{key}", value=_quoted(value), expected=f'{key} = "…"')
-    return MappingProxyType(dict(table))
+    via = table.get("via") or ("template" if table.get("id") else "service")
+    if via not in WECHAT_WAYS:
+        raise KeyWrong(file=file, line=lines["wechat"], key="wechat.via", value=_quoted(via), expected=_choice(WECHAT_WAYS))
+    fills_a_template = bool(set(table) - set(WECHAT_SETTINGS))
+    if table and (fills_a_template != (via != "service") or bool(table.get("id")) != (via != "service")):
+        raise KeyWrong(file=file, line=lines["wechat"], key="wechat", value=_quoted(table), expected=_TABLE)
+    return MappingProxyType(table | {"via": via} if table else {})
+
+
+_TABLE = 'wechat = { id = "…", thing1 = "…" } / wechat = { via = "service" }'
 
 
 def _quoted(value: object) -> str:

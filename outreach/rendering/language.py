@@ -227,6 +227,30 @@ def _literal_text(tree: nodes.Template) -> str:
     return "\n".join([*data, *quoted])
 
 
+def outputs(source: str) -> list[tuple[str, tuple[int | None, ...]]]:
+    """Return what a body prints, in order, where it is a field (English name) with nothing but filters `short` behind it: the field and
+    their arguments. Anything else that it does or prints is one entry without a name.
+    """
+    tree = environment().parse(source)
+    found: list[tuple[str, tuple[int | None, ...]]] = []
+    for node in tree.body:
+        for part in node.nodes if isinstance(node, nodes.Output) else [node]:
+            if not isinstance(part, nodes.TemplateData):
+                found.append(_plain_field(part))
+    return found
+
+
+def _plain_field(node: nodes.Node | None) -> tuple[str, tuple[int | None, ...]]:
+    lengths: list[int | None] = []
+    while isinstance(node, nodes.Filter) and node.name == "short" and not node.kwargs:
+        length = node.args[0] if node.args else nodes.Const(None)
+        if not isinstance(length, nodes.Const):
+            return "", ()
+        lengths.insert(0, length.value)
+        node = node.node
+    return (canonical(node.name), tuple(lengths)) if isinstance(node, nodes.Name) else ("", ())
+
+
 def _walk(node: nodes.Node, within: tuple[nodes.Node, ...] = ()) -> Iterator[tuple[nodes.Node, tuple[nodes.Node, ...]]]:
     """Yield every node with those it stands in, the outermost first; without recursion, for hostile depth."""
     waiting = [(node, within)]

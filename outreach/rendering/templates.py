@@ -12,7 +12,7 @@ from jinja2 import UndefinedError
 
 from outreach import tokens
 from outreach.errors import BadInput, NotFound
-from outreach.rendering import frontmatter, language
+from outreach.rendering import filters, frontmatter, language
 from outreach.rendering.fields import FIELDS, canonical, nearest
 from outreach.rendering.frontmatter import TemplateInvalid
 
@@ -171,8 +171,8 @@ def names(folders: Sequence[Path]) -> list[Stored]:
 @lru_cache(maxsize=256)
 def compile(template: MessageTemplate) -> Body:
     """Compile a template, once for each text."""
-    body = language.prepare(template.body, name=template.name, file=template.file, first_line=template.body_line)
-    parts = {key: _expression(value, template) for key, value in template.wechat.items() if key != "id"}
+    parts = {key: _expression(value, template) for key, value in _keys(template).items()}
+    body = language.prepare(_as_read(template), name=template.name, file=template.file, first_line=template.body_line)
     return Body(
         fields=body.fields.union(*(part.fields for part in parts.values())),
         literal="\n".join([body.literal, *(part.literal for part in parts.values())]),
@@ -211,12 +211,56 @@ def render(template: MessageTemplate, fields: Mapping[str, Any]) -> str:
 
 
 def wechat_data(template: MessageTemplate, fields: Mapping[str, Any]) -> dict[str, str]:
-    """Return the values of a WeChat template message, by the keys that the front matter maps (`id` left out)."""
+    """Return the values of a WeChat template message, by the keys that the front matter maps; none of a customer-service message.
+
+    Raises `FieldMissing` and `RenderFailed`.
+    """
     body = compile(template)
     try:
         return {key: write(fields).strip() for key, write in body.wechat.items()}
     except language.FAILURES as error:
         raise failure(error, body.code, file=template.file, first_line=template.body_line) from error
+
+
+def via(template: MessageTemplate) -> str:
+    """Return by which of its ways WeChat carries a text: template, subscription or service; nothing for any other channel."""
+    if template.channel != "wechat":
+        return ""
+    return template.wechat.get("via", "service")
+
+
+def filed_id(template: MessageTemplate) -> str:
+    """Return the id under which the provider knows the text: WeChat's template, a gateway's approval number; empty where it has none."""
+    return template.wechat.get("id", "") if template.channel == "wechat" else template.filed
+
+
+def variables(template: MessageTemplate, fields: Mapping[str, Any]) -> dict[str, str]:
+    """Return what fills a text that a gateway writes itself: the value of each field that the text reads, by its English name.
+
+    A value is as the text shows it, so shortened where the text shortens it. See `checks.plain_fields_only` for the texts of which
+    this says all; of any other, a field is given unshortened. Raises `FieldMissing`.
+    """
+    try:
+        return {name: _filled(fields[name], lengths) for name, lengths in plain_fields(template).items()}
+    except KeyError as error:
+        name = str(error.args[0])
+        raise FieldMissing(file=template.file, line=template.body_line, field=FIELDS.get(name, name)) from error
+    except language.FAILURES as error:
+        raise RenderFailed(file=template.file, line=template.body_line, detail=" ".join(str(error).split())) from error
+
+
+@lru_cache(maxsize=256)
+def plain_fields(template: MessageTemplate) -> Mapping[str, tuple[int | None, ...]]:
+    """Return the fields that a text reads and how it shortens each: the arguments of its filters `short`, in order."""
+    names = sorted(fields_used(template))
+    shown = {name: lengths for name, lengths in language.outputs(template.body) if name}
+    return MappingProxyType({name: shown.get(name, ()) for name in names})
+
+
+def _filled(value: Any, lengths: tuple[int | None, ...]) -> str:
+    for length in lengths:
+        value = filters.short(value, length)
+    return str(filters.shown(value)).strip()
 
 
 def fields_used(template: MessageTemplate) -> frozenset[str]:
@@ -265,6 +309,28 @@ def _source(path: Path) -> str:
         return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         raise NotUtf8(file=str(path), line=content.count(b"\n", 0, error.start) + 1) from error
+
+
+def _keys(template: MessageTemplate) -> dict[str, str]:
+    """Return the expression of each key of a WeChat template."""
+    return {key: value for key, value in template.wechat.items() if key not in frontmatter.WECHAT_SETTINGS}
+
+
+def _as_read(template: MessageTemplate) -> str:
+    """Return the body as a source of what the person reads.
+
+    Beneath the head of a WeChat template stands its text as the provider shows it (模板详情), with {{thing1.DATA}} for a value: each
+    becomes the expression of that key. Where nothing stands there, the keys and their values are the text.
+    """
+    keys = _keys(template)
+    if not keys:
+        return template.body
+    if not template.body.strip():
+        return "\n".join(f"{key}：{{{{ {value} }}}}" for key, value in keys.items())
+    return _DATA.sub(lambda found: f"{{{{ {keys[found[1]]} }}}}" if found[1] in keys else found[0], template.body)
+
+
+_DATA = re.compile(r"\{\{\s*(\w+)\.DATA\s*\}\}")
 
 
 def _expression(source: str, template: MessageTemplate) -> language.Prepared:
