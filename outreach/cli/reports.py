@@ -10,7 +10,7 @@ import click
 
 from outreach.campaigns import statement
 from outreach.cli import report_choice as choice
-from outreach.cli import report_signatures, report_towns
+from outreach.cli import report_reach, report_signatures, report_towns
 from outreach.cli.base import Office, group, option, pass_office
 from outreach.cli.files import OUT, deliver, deliver_list
 from outreach.cli.output import note
@@ -143,3 +143,4 @@ def _which(
 
 report_signatures.add_to(report)
 report_towns.add_to(report)
+report_reach.add_to(report)

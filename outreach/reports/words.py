@@ -129,7 +129,7 @@ def reason(id: str) -> str:
 
 def channel(id: str) -> str:
     """Return the word for a channel."""
-    return {"sms": _("text message"), "wechat": _("WeChat"), "letter": _("letter"), "visit": _("visit")}.get(id, id)
+    return {"sms": _("text message"), "wechat": _("WeChat"), "letter": _("letter"), "visit": _("visit"), "none": _("cannot be reached")}.get(id, id)
 
 
 def way(id: str) -> str:
@@ -245,6 +245,8 @@ def field(id: str) -> str:
         "time": _("time"),
         "body": _("text"),
         "meaning": _("meaning"),
+        "first": _("first channel"),
+        "bound_at": _("WeChat bound at"),
     }.get(id) or column(id)
 
 
@@ -256,6 +258,7 @@ def heading(word: str) -> str:
 VALUES = {
     "state": state,
     "channel": channel,
+    "first": channel,
     "reason": reason,
     "kind": error_kind,
     "meaning": meaning,
