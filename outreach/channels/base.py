@@ -187,6 +187,8 @@ class Channel(Protocol):
     """One sender's way out. Made inside a running event loop, closed with it."""
 
     can_look_up: bool
+    fills_templates: bool
+    """Whether the provider writes the text itself, and must be given the filed template's id and what fills it."""
 
     def repeats(self, message: Message) -> timedelta:
         """Return how long after its claim this message may be sent once more under the same attempt id: the provider drops the copy."""

@@ -1,5 +1,7 @@
 """Which channel serves which sender: the one list of providers."""
 
+from collections.abc import Callable
+
 from outreach.channels.base import Channel, Hooks
 from outreach.channels.twilio import TwilioHooks, TwilioSms
 from outreach.errors import Misconfigured
@@ -13,17 +15,17 @@ class ProviderUnknown(Reason):
     """{provider} is not one of {known}"""
 
 
-def open_channel(settings: Settings, sender: Sender) -> Channel:
-    """Open a sender's channel inside the running event loop. Raises Misconfigured."""
+def open_channel(settings: Settings, sender: Sender, *, may_refresh: Callable[[], bool] = lambda: False) -> Channel:
+    """Open a sender's channel inside the running event loop. `may_refresh` is asked before a new token is forced. Raises Misconfigured."""
     if sender.provider not in PROVIDERS:
         raise Misconfigured(key="sender.provider", why=ProviderUnknown(provider=sender.provider, known=", ".join(PROVIDERS)))
     require_mode(settings)
     return PROVIDERS[sender.provider](settings, sender)
 
 
-def open_hooks(settings: Settings) -> dict[str, Hooks]:
+def open_hooks(settings: Settings) -> list[Hooks]:
     """Return the reader of each provider's callbacks."""
-    return {"twilio": TwilioHooks(settings)}
+    return [TwilioHooks(settings)]
 
 
 def require_mode(settings: Settings) -> None:

@@ -356,7 +356,12 @@ class Delivery(Base):
         UniqueConstraint("recipient_id", "step", "occurrence", "rank"),
         Index("delivery_due", "campaign_id", "sender_id", "due_at", "id", postgresql_where=text("state = 'queued'"), sqlite_where=text("state = 'queued'")),
         Index("delivery_lease", "lease_until", postgresql_where=text("state = 'sending'"), sqlite_where=text("state = 'sending'")),
-        Index("delivery_unknown", "due_at", postgresql_where=text("state = 'unknown'"), sqlite_where=text("state = 'unknown'")),
+        Index(
+            "delivery_unknown",
+            "due_at",
+            postgresql_where=text("state in ('unknown', 'review')"),
+            sqlite_where=text("state in ('unknown', 'review')"),
+        ),
         Index("delivery_accepted", "claimed_at", postgresql_where=text("state = 'accepted'"), sqlite_where=text("state = 'accepted'")),
         Index(
             "one_in_flight",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, bindparam, exists, func, literal_column, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, bindparam, exists, func, literal, literal_column, or_, select, update
 from sqlalchemy.orm import Session
 
 from outreach.channels.base import Message
@@ -30,7 +30,9 @@ from outreach.database.tables import (
     Sender,
 )
 from outreach.database.types import Moment
+from outreach.database.wechat_tables import Binding
 from outreach.outbox import limits, texts
+from outreach.outbox.bound import bound
 from outreach.outbox.limits import Valve
 from outreach.rendering.frontmatter import TemplateInvalid
 
@@ -73,18 +75,22 @@ class Slice:
     lease_until: datetime | None = None
 
 
-def claim(session: Session, *, sender_id: int, rules: Rules) -> Slice:
-    """Claim at most a second's worth of one sender's due deliveries, and return them with their bodies."""
+def claim(session: Session, *, sender_id: int, rules: Rules, filed: bool = False) -> Slice:
+    """Claim at most a second's worth of one sender's due deliveries, and return them with their bodies.
+
+    `filed` says that the provider writes texts itself, from the id under which each was filed.
+    """
     sender = session.execute(select(Sender).where(Sender.id == sender_id).with_for_update(key_share=True)).scalar_one()
     now = database_now(session)
-    if sender.paused_at or (sender.breaker_until and sender.breaker_until > now):
+    if sender.paused_at or limits.shut(sender, now):
         return Slice()
     valve = Valve(sender.step_us, sender.burst_us, sender.tat, sender.day, sender.day_used, sender.day_limit)
     room = valve.room(now)
     if room is not None and (room < 1 or valve.wait(now) > timedelta(0)):
         return Slice(wait=valve.wait(now))
     probing = sender.uncertain_run >= limits.BREAKS_AFTER
-    take = _take(session, sender_id, _Room(room, 1 if probing else None), now=now, rules=rules)
+    hand = _Hand(session, sender, rules, filed, now)
+    take = _take(hand, _Room(room, 1 if probing else None))
     if not take.claimed:
         return Slice(wait=timedelta(0) if take.refused else SHORT_OF_ROOM if take.postponed else None)
     after = valve.take(take.segments, now)
@@ -92,6 +98,17 @@ def claim(session: Session, *, sender_id: int, rules: Rules) -> Slice:
     if probing:  # its answer decides; without one the next probe goes when its lease is over
         session.execute(update(Sender).where(Sender.id == sender_id).values(breaker_until=now + rules.lease))
     return Slice(take.claimed, lease_until=now + rules.lease)
+
+
+@dataclass(frozen=True, slots=True)
+class _Hand:
+    """Who claims: for which sender, by which rules, at what moment."""
+
+    session: Session
+    sender: Sender
+    rules: Rules
+    filed: bool
+    now: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,43 +144,44 @@ class _Take:
     short: bool = False
 
 
-def _take(session: Session, sender_id: int, room: _Room, *, now: datetime, rules: Rules) -> _Take:
+def _take(hand: _Hand, room: _Room) -> _Take:
     """Take from the messages outside campaigns first, then from the campaign that was served least."""
-    take = _take_from(session, sender_id, None, room, now=now, rules=rules)
-    for campaign in () if take.claimed or take.short else _due_campaigns(session, sender_id, now=now):
-        if rules.opens_at(campaign.definition.get("pace") or {}, now) > now:
+    take = _take_from(hand, None, room)
+    for campaign in () if take.claimed or take.short else _due_campaigns(hand):
+        if hand.rules.opens_at(campaign.definition.get("pace") or {}, hand.now) > hand.now:
             continue
-        take = _take_from(session, sender_id, campaign, room, now=now, rules=rules)
+        take = _take_from(hand, campaign, room)
         if take.claimed or take.refused or take.short:
             break
     return take
 
 
-def _due_campaigns(session: Session, sender_id: int, *, now: datetime) -> Sequence[Campaign]:
+def _due_campaigns(hand: _Hand) -> Sequence[Campaign]:
     """Lock the campaigns that have something due, by id as everywhere, and return those first that were served least."""
     due = exists().where(
         Delivery.campaign_id == Campaign.id,
-        Delivery.sender_id == sender_id,
+        Delivery.sender_id == hand.sender.id,
         Delivery.state == QUEUED,
-        Delivery.due_at <= now,
+        Delivery.due_at <= hand.now,
     )
     statement = select(Campaign).where(Campaign.state.in_(("canary", "running")), due).order_by(Campaign.id).with_for_update(key_share=True)
-    return sorted(session.execute(statement).scalars().all(), key=lambda campaign: (campaign.served, campaign.id))
+    return sorted(hand.session.execute(statement).scalars().all(), key=lambda campaign: (campaign.served, campaign.id))
 
 
-def _take_from(session: Session, sender_id: int, campaign: Campaign | None, room: _Room, *, now: datetime, rules: Rules) -> _Take:
+def _take_from(hand: _Hand, campaign: Campaign | None, room: _Room) -> _Take:
+    session, now, rules = hand.session, hand.now, hand.rules
     room = room.within(_room_in_messages(session, campaign, now))
     if room.messages is not None and room.messages < 1:
         return _Take(postponed=campaign is not None and campaign.claim_limit is None)
     alone = campaign is None
-    parameters = {"sender": sender_id, "now": now} | ({"campaign": campaign.id} if campaign else {})
-    rows = bulk.fetch(session, _due_rows(room.rows, alone=alone), parameters)
+    parameters = {"sender": hand.sender.id, "now": now} | ({"campaign": campaign.id} if campaign else {})
+    rows = bulk.fetch(session, _due_rows(room.rows, alone=alone, by_binding=hand.sender.channel == "wechat"), parameters)
     opens = rules.opens_at({}, now) if alone and rows else now
     judged = {row.id: verdict_alone(row, asleep=opens > now) if alone else verdict(row, now=now, weekly_cap=rules.weekly_cap) for row in rows}
     judged |= dict.fromkeys(_signed_before(session, campaign, [row for row in rows if judged[row.id] is None]), "goal_reached")
     going_on = [row for row in rows if judged[row.id] is None]
     chosen = _within(room, going_on)
-    claimed, unwritable = _write_bodies(session, chosen, campaign, rules.secrets)
+    claimed, unwritable = _write_bodies(hand, chosen, campaign)
     refused = [(row, word) for row in rows if (word := judged[row.id])] + unwritable
     _write_refusals(session, refused, now=now, opens=opens)
     going = [row for row in chosen if row.id in claimed]
@@ -193,8 +211,11 @@ def _room_in_messages(session: Session, campaign: Campaign | None, now: datetime
     return min(rooms) if rooms else None
 
 
-def _due_rows(size: int, *, alone: bool) -> Select[Any]:
-    """Return the select of the first due deliveries, with all that the judgement and the text need."""
+def _due_rows(size: int, *, alone: bool, by_binding: bool) -> Select[Any]:
+    """Return the select of the first due deliveries, with all that the judgement and the text need.
+
+    `by_binding` where the address is an openid: it may be written to only while it is bound to the contact.
+    """
     open_enterprises = (
         select(func.count())
         .select_from(RecipientEnterprise)
@@ -222,8 +243,10 @@ def _due_rows(size: int, *, alone: bool) -> Select[Any]:
     if alone:
         statement = statement.add_columns(Delivery.fields, Delivery.purpose).where(Delivery.campaign_id.is_(None))
     else:
+        mine = exists().where(Binding.openid == Address.value, bound()).correlate(Address, Contact)
         statement = (
             statement.add_columns(
+                (mine if by_binding else literal(True)).label("bound"),
                 Delivery.step,
                 Recipient.fields,
                 Recipient.generation,
@@ -253,7 +276,7 @@ def verdict(row: Row[Any], *, now: datetime, weekly_cap: int) -> str | None:
         return "stopped"
     if row.erased_at is not None:
         return "erased"
-    if row.revision != row.contact_revision:
+    if row.revision != row.contact_revision or not row.bound:
         return "address_changed"
     if row.suppressed_at is not None:
         return "suppressed"
@@ -311,24 +334,24 @@ def _within(room: _Room, rows: Sequence[Row[Any]]) -> list[Row[Any]]:
     return chosen
 
 
-def _write_bodies(
-    session: Session, rows: Sequence[Row[Any]], campaign: Campaign | None, secrets: texts.Secrets | None
-) -> tuple[dict[int, Claimed], list[tuple[Row[Any], str]]]:
-    """Write the body of each row; one that cannot be written is refused alone and holds up nobody."""
+def _write_bodies(hand: _Hand, rows: Sequence[Row[Any]], campaign: Campaign | None) -> tuple[dict[int, Claimed], list[tuple[Row[Any], str]]]:
+    """Write the message of each row; one that cannot be written is refused alone and holds up nobody."""
+    session = hand.session
     claimed: dict[int, Claimed] = {}
     unwritable: list[tuple[Row[Any], str]] = []
     shared = campaign.fields if campaign else {}
     others = texts.names_of_alternates(session, rows) if campaign else {}
     for row in rows:
         fields = {**shared, **(row.fields or {})} | ({"contact": others[row.id]} if row.id in others else {})
-        if secrets and texts.reads_secrets(session, row.digest):
-            fields = secrets.added(fields, recipient=row.recipient_id, generation=row.generation if campaign else None)
+        generation = row.generation if campaign else None
+        fields = texts.with_secrets(session, row.digest, fields, hand.rules.secrets, recipient=row.recipient_id, generation=generation)
         try:
-            body = texts.body(session, row.digest, fields)
+            said = texts.written(session, row.digest, fields, filed=hand.filed)
         except TemplateInvalid:
             unwritable.append((row, "content"))
             continue
-        claimed[row.id] = Claimed(Message(row.id, row.attempt + 1, row.value, body), row.address_id, campaign.id if campaign else None)
+        message = Message(row.id, row.attempt + 1, row.value, said.body, said.template, said.variables, said.link, said.via)
+        claimed[row.id] = Claimed(message, row.address_id, campaign.id if campaign else None)
     return claimed, unwritable
 
 

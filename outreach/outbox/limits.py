@@ -1,12 +1,16 @@
-"""How much may go now: the rate (GCRA), the daily quota and the breaker of a sender, pure arithmetic over its row.
+"""How much may go now: the rate (GCRA), the daily quotas and the breaker of a sender, arithmetic over its row.
 
 GCRA keeps one number, the theoretical arrival time of the next segment: exact at any concurrency, and nothing to reset.
 """
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from outreach.clock import OFFICE_ZONE
+from outreach.database.tables import Sender
 from outreach.database.types import microseconds
 
 SECOND = 1_000_000
@@ -14,6 +18,8 @@ LONGEST = 8
 """Segments of the longest text that a template may make: even the slowest sender must be able to send one."""
 BREAKS_AFTER = 10
 """Uncertain or strained answers in a row that open the breaker."""
+REFRESHES_A_DAY, BETWEEN_REFRESHES = 20, timedelta(seconds=30)
+"""How often WeChat lets an office force a new token (doc/service/api/base/api_getstableaccesstoken)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +80,25 @@ def burst_us(step: int) -> int:
 def provider_day(now: datetime) -> str:
     """Return the day by which providers of China count quotas: midnight to midnight in Shanghai."""
     return now.astimezone(OFFICE_ZONE).date().isoformat()
+
+
+def next_day(now: datetime) -> datetime:
+    """Return when the provider's next day begins, and its quotas with it."""
+    local = now.astimezone(OFFICE_ZONE)
+    return (local + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0).astimezone(UTC)
+
+
+def shut(sender: Sender, now: datetime) -> bool:
+    """Whether nothing goes through a sender now: its breaker is open, or its day's quota is used up."""
+    return any(until is not None and until > now for until in (sender.breaker_until, sender.quota_until))
+
+
+def allow_refresh(session: Session, sender_id: int, *, now: datetime) -> bool:
+    """Count one forced refresh of the provider's token in the sender's row; whether it is allowed."""
+    sender = session.execute(select(Sender).where(Sender.id == sender_id).with_for_update(key_share=True)).scalar_one()
+    last = sender.refreshed_at
+    today = sender.refreshes if last and provider_day(last) == provider_day(now) else 0
+    if today >= REFRESHES_A_DAY or (last and last > now - BETWEEN_REFRESHES):
+        return False
+    sender.refreshes, sender.refreshed_at = today + 1, now
+    return True

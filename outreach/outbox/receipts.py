@@ -2,13 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, and_, case, literal_column, or_, select, update
 from sqlalchemy.orm import Session
 
-from outreach.channels.base import Receipt, Reply
+from outreach.channels.base import Incoming, Receipt, Reply
 from outreach.database import bulk, tables
 from outreach.database.tables import FINAL, HOLDING, Address, Campaign, Delivery, Sender
 from outreach.outbox import states
@@ -16,20 +17,25 @@ from outreach.outbox import states
 MATCH_FOR = timedelta(days=14)
 SUPPRESSING = ("address", "opted_out")
 HALTING = ("account", "content")
+STAND_IN = "event:"
+"""How a reference begins that stands in where the provider names none: it says which receipt this is, not which message."""
 BY_REPLY = "reply"
 """The source of a suppression that the person asked for by a text."""
 
 
-def store(session: Session, items: Sequence[Receipt | Reply], *, now: datetime) -> None:
-    """Keep what came in, and apply it, in the caller's transaction: it may be answered once that is committed."""
-    news = [item for item in items if isinstance(item, Receipt)]
-    said = _store_replies(session, [item for item in items if isinstance(item, Reply)], now=now)
+def store(session: Session, items: Sequence[Incoming], *, now: datetime) -> None:
+    """Keep what came in, and apply it, in the caller's transaction: it may be answered once that is committed.
+
+    Receipts, and replies to a phone; what people say to the WeChat account is a conversation and kept there.
+    """
+    said = _store_replies(session, [item for item in items if isinstance(item, Reply) and item.channel == "sms"], now=now)
     people = _addresses_of(session, said)
+    news = _addressed(session, [item for item in items if isinstance(item, Receipt)])
     matched = apply(session, news, now=now, also=people.values())
     rows = [
         {
             "provider": item.provider,
-            "delivery_id": matched.get(item.reference),
+            "delivery_id": matched.get(item.reference) if item.reference else item.delivery,
             "attempt": item.attempt,
             "reference": item.reference,
             "status": item.status,
@@ -40,6 +46,38 @@ def store(session: Session, items: Sequence[Receipt | Reply], *, now: datetime) 
     ]
     bulk.insert_rows(session, tables.Receipt, rows)
     _do_as_said(session, said, people, now=now)
+
+
+def _addressed(session: Session, news: Sequence[Receipt]) -> list[Receipt]:
+    """Give the receipts that name no attempt and no reference we know the message in flight to their address.
+
+    That is the one message to an address that is being sent, unknown or under review, else the oldest accepted without a reference: of
+    all others the reference is known. So an answer that was lost costs nothing where the provider tells the address.
+    """
+    lost = [item for item in news if item.to and item.delivery is None]
+    if not lost:
+        return list(news)
+    references = {item.reference for item in lost if item.reference}
+    known = set(session.scalars(select(Delivery.reference).where(Delivery.reference.in_(references))))
+    lost = [item for item in lost if item.reference not in known]
+    unnamed = and_(Delivery.state == literal_column("'accepted'"), Delivery.reference.is_(None))
+    in_flight = and_(Delivery.state.in_(HOLDING), Delivery.reference.is_(None), Delivery.purpose.is_(None))
+    statement = (
+        select(Sender.provider, Address.value, Delivery.id, Delivery.attempt)
+        .join(Address, Address.id == Delivery.address_id)
+        .join(Sender, Sender.id == Delivery.sender_id)
+        .where(Address.value.in_({item.to for item in lost}), or_(in_flight, unnamed))
+        .order_by(case((Delivery.state.in_(HOLDING), 0), else_=1), Delivery.claimed_at, Delivery.id)
+    )
+    waiting: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
+    for row in session.execute(statement):
+        waiting[row.provider, row.value].append((row.id, row.attempt))
+    found = {}
+    for item in dict.fromkeys(lost):
+        if mine := waiting.get((item.provider, item.to or "")):
+            delivery, attempt = mine.pop(0)
+            found[item] = replace(item, delivery=delivery, attempt=attempt)
+    return [found.get(item, item) for item in news]
 
 
 def apply(session: Session, news: Sequence[Receipt], *, now: datetime, also: Collection[int] = ()) -> dict[str, int]:
@@ -74,7 +112,7 @@ def _pairs(rows: Iterable[Row[Any]], news: Sequence[Receipt]) -> Iterator[tuple[
 def _named(session: Session, news: Sequence[Receipt]) -> set[int]:
     """Return the deliveries that receipts name, by attempt or by reference."""
     ids = {item.delivery for item in news if item.delivery is not None}
-    references = {item.reference for item in news if item.delivery is None}
+    references = {item.reference for item in news if item.delivery is None and item.reference}
     return ids | set(session.scalars(select(Delivery.id).where(Delivery.reference.in_(references)))) if references else ids
 
 
@@ -116,9 +154,9 @@ def _change(row: Row[Any], items: Sequence[Receipt], *, now: datetime) -> dict[s
     state = states.after_all(row.state, [item.status for item in items])
     reference, doubled = row.reference, row.doubled
     for item in items:
-        if reference is None:
-            reference = item.reference
-        elif reference != item.reference:
+        if reference is None or reference.startswith(STAND_IN):
+            reference = item.reference or reference
+        elif item.reference and not item.reference.startswith(STAND_IN) and reference != item.reference:
             doubled = True
     decisive = next((item for item in items if item.status == state and item.status != row.state), None)
     if (state, reference, doubled) == (row.state, row.reference, row.doubled):

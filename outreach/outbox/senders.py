@@ -54,9 +54,14 @@ def forget_rehearsal(session: Session) -> None:
     session.execute(update(address).where(coded, ~earnest).values(lifted))
 
 
-def serving(senders: Sequence[Sender], phone: str) -> Sender | None:
-    """Return the sender whose prefix fits a phone best: the longest wins."""
-    fitting = [(len(prefix), -place, sender) for place, sender in enumerate(senders) for prefix in sender.prefixes if phone.startswith(prefix)]
+def serving(senders: Sequence[Sender], address: str) -> Sender | None:
+    """Return the sender whose prefix fits an address best: the longest wins. An openid has no prefix: the first account serves it."""
+    fitting = [
+        (len(prefix), -place, sender)
+        for place, sender in enumerate(senders)
+        for prefix in (("",) if sender.channel == "wechat" else sender.prefixes)
+        if address.startswith(prefix)
+    ]
     return max(fitting, key=lambda fit: fit[:2])[2] if fitting else None
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -10,10 +10,10 @@ from typing import Any
 
 from outreach.channels import directory
 from outreach.channels.base import Channel, Message, Outcome, ProviderUnavailable
-from outreach.database.engine import Database
-from outreach.outbox import hours, senders, settle
+from outreach.database.engine import Database, database_now
+from outreach.outbox import hours, limits, senders, settle
 from outreach.outbox.claim import SIZES, Claimed, Rules, Slice, claim
-from outreach.outbox.record import Patience, record
+from outreach.outbox.record import Patience, record, record_again
 from outreach.outbox.settle import Answer, Grace, Question
 from outreach.outbox.texts import Secrets
 from outreach.settings import Sender, Settings
@@ -64,7 +64,7 @@ async def drain(outbox: Outbox, *, goes_on: Callable[[], bool] = lambda: True) -
 
 
 async def _drain_sender(outbox: Outbox, sender_id: int, sender: Sender, goes_on: Callable[[], bool]) -> int:
-    channel = directory.open_channel(outbox.settings, sender)
+    channel = _open(outbox, sender_id, sender)
     try:
         return await _Stream(outbox, sender_id, sender, channel).run(goes_on)
     finally:
@@ -100,7 +100,7 @@ class _Stream:
     async def _claim(self) -> bool:
         """Claim a slice and set it going; return whether to go on asking."""
         begun = asyncio.get_running_loop().time()
-        taken = await asyncio.to_thread(_claim, self._outbox, self._sender_id)
+        taken = await asyncio.to_thread(_claim, self._outbox, self._sender_id, self._channel.fills_templates)
         if not taken.claimed:
             if taken.wait is not None:
                 await asyncio.sleep(min(taken.wait, LONGEST_PAUSE).total_seconds())
@@ -154,9 +154,9 @@ class _Stream:
         await asyncio.gather(recorder, return_exceptions=True)
 
 
-def _claim(outbox: Outbox, sender_id: int) -> Slice:
+def _claim(outbox: Outbox, sender_id: int, filed: bool) -> Slice:
     with outbox.database.write() as session:
-        return claim(session, sender_id=sender_id, rules=outbox.rules)
+        return claim(session, sender_id=sender_id, rules=outbox.rules, filed=filed)
 
 
 def _record(outbox: Outbox, sender_id: int, provider: str, answers: list[Any]) -> None:
@@ -175,24 +175,53 @@ async def settle_unknown(outbox: Outbox, *, now: Callable[[], datetime]) -> int:
 
 
 async def _settle_sender(outbox: Outbox, sender_id: int, sender: Sender, now: Callable[[], datetime]) -> int:
-    with outbox.database.write() as session:
-        asked = settle.questions(session, sender_id=sender_id, grace=outbox.grace, secrets=outbox.secrets)
-    if not asked:
-        return 0
-    channel = directory.open_channel(outbox.settings, sender)
+    """Ask about one sender's; where the provider drops copies, the answer is that to the same attempt sent once more."""
+    channel = _open(outbox, sender_id, sender)
     try:
-        answers = await asyncio.gather(*(_ask(channel, question) for question in asked))
+        with outbox.database.write() as session:
+            asked = settle.questions(session, sender_id=sender_id, grace=outbox.grace, secrets=outbox.secrets, filed=channel.fills_templates)
+        if not asked:
+            return 0
+        timeout = outbox.settings.request_timeout
+        again = [question for question in asked if question.repeatable(channel.repeats(question.message), timeout)]
+        repeated = await _repeat(channel, again, timeout)
+        answers = await asyncio.gather(*(_ask(channel, question) for question in asked if question not in again))
     finally:
         await channel.close()
     with outbox.database.write() as session:
+        record_again(session, sender_id=sender_id, provider=sender.provider, answers=repeated, patience=outbox.patience)
         settle.answer(session, provider=sender.provider, answers=answers, grace=outbox.grace, now=now())
     return len(asked)
 
 
+async def _repeat(channel: Channel, questions: Sequence[Question], timeout: timedelta) -> list[tuple[Claimed, Outcome]]:
+    """Send the same attempts once more; what would begin so late that its answer could come after `timeout` is left for the next time."""
+    claims = {question.message.delivery: question.claimed for question in questions}
+    outcomes: list[tuple[Claimed, Outcome]] = []
+    if claims:
+        until = asyncio.get_running_loop().time() + timeout.total_seconds()
+        await channel.send(
+            [claimed.message for claimed in claims.values()],
+            until=until,
+            answered=lambda message, outcome: outcomes.append((claims[message.delivery], outcome)),
+        )
+    return outcomes
+
+
 async def _ask(channel: Channel, question: Question) -> Answer:
-    if not channel.can_look_up:
+    if not (channel.can_look_up or question.review):
         return Answer(question, None)
     try:
         return Answer(question, await channel.look_up(question.message, since=question.claimed_at))
     except ProviderUnavailable:
         return Answer(question, None)
+
+
+def _open(outbox: Outbox, sender_id: int, sender: Sender) -> Channel:
+    """Open a sender's channel; what it asks leave for is counted in the sender's row."""
+
+    def may_refresh() -> bool:
+        with outbox.database.write() as session:
+            return limits.allow_refresh(session, sender_id, now=database_now(session))
+
+    return directory.open_channel(outbox.settings, sender, may_refresh=may_refresh)

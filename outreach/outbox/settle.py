@@ -9,15 +9,21 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import Boolean, ColumnElement, and_, literal_column, or_, select
 from sqlalchemy.orm import Session
 
 from outreach.channels.base import Found, Message, Receipt
 from outreach.database import bulk
 from outreach.database.engine import database_now
-from outreach.database.tables import Address, Campaign, Delivery, MessageText, Recipient
-from outreach.outbox import receipts, texts
+from outreach.database.tables import Address, Campaign, Delivery, MessageText, Recipient, Sender
+from outreach.outbox import limits, receipts, texts
+from outreach.outbox.claim import Claimed
 
+ASKED_ABOUT = ("unknown", "review")
+_ASKED_ABOUT: ColumnElement[bool] = literal_column("delivery.state in ('unknown', 'review')", Boolean())
+"""As a literal: only then does the partial index apply."""
+SILENCED = ("accepted", *ASKED_ABOUT)
+"""States that end as silent when nothing came within the channel's patience."""
 BATCH = 200
 ASK_AGAIN = timedelta(seconds=30)
 
@@ -38,11 +44,27 @@ class Grace:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """An unknown delivery to ask the provider about."""
+    """A delivery to ask the provider about: an unknown one, or one under review whose verdict is awaited.
+
+    `welcome` says whether it could still be sent once more as the same attempt: nobody said no meanwhile, and the sender is not halted.
+    """
 
     message: Message
     claimed_at: datetime
     asked_at: datetime
+    address_id: int
+    campaign_id: int | None
+    review: bool = False
+    welcome: bool = False
+
+    @property
+    def claimed(self) -> Claimed:
+        """What was claimed then."""
+        return Claimed(self.message, self.address_id, self.campaign_id)
+
+    def repeatable(self, span: timedelta, request_timeout: timedelta) -> bool:
+        """Whether the same attempt can be sent again so that it arrives within `span` of its first try, of which the claim is the earliest."""
+        return self.welcome and not self.review and self.asked_at + request_timeout < self.claimed_at + span
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +88,22 @@ def expire(session: Session) -> int:
     return len(ids)
 
 
-def questions(session: Session, *, sender_id: int, grace: Grace, secrets: texts.Secrets | None = None) -> list[Question]:
-    """Return the unknown deliveries whose turn it is to be asked about, and put their next turn after the answer."""
+def questions(session: Session, *, sender_id: int, grace: Grace, secrets: texts.Secrets | None = None, filed: bool = False) -> list[Question]:
+    """Return the deliveries whose turn it is to be asked about, and put their next turn after the answer."""
     now = database_now(session)
+    sender = session.execute(select(Sender).where(Sender.id == sender_id)).scalar_one()
+    going = sender.paused_at is None and not limits.shut(sender, now)
     columns: list[Any] = [
         Delivery.id,
+        Delivery.state,
+        Delivery.campaign_id,
         Delivery.recipient_id,
+        Delivery.address_id,
         Delivery.rank,
         Delivery.attempt,
         Delivery.generation,
         Delivery.claimed_at,
+        Address.suppressed_at,
         Delivery.fields.label("own"),
         Recipient.fields.label("personal"),
         Campaign.fields.label("shared"),
@@ -88,7 +116,7 @@ def questions(session: Session, *, sender_id: int, grace: Grace, secrets: texts.
         .join(MessageText, MessageText.id == Delivery.text_id)
         .outerjoin(Recipient, Recipient.id == Delivery.recipient_id)
         .outerjoin(Campaign, Campaign.id == Delivery.campaign_id)
-        .where(Delivery.state == "unknown", Delivery.sender_id == sender_id, Delivery.due_at <= now)
+        .where(_ASKED_ABOUT, Delivery.sender_id == sender_id, Delivery.due_at <= now)
         .order_by(Delivery.due_at, Delivery.id)
         .limit(BATCH)
         .with_for_update(skip_locked=True, key_share=True, of=Delivery)
@@ -98,10 +126,11 @@ def questions(session: Session, *, sender_id: int, grace: Grace, secrets: texts.
     others = texts.names_of_alternates(session, rows)
     for row in rows:
         fields = {**(row.shared or {}), **(row.personal or row.own or {})} | ({"contact": others[row.id]} if row.id in others else {})
-        if secrets and texts.reads_secrets(session, row.digest):
-            fields = secrets.added(fields, recipient=row.recipient_id, generation=row.generation)
-        message = Message(row.id, row.attempt, row.value, texts.body(session, row.digest, fields))
-        asked.append(Question(message, row.claimed_at, now))
+        fields = texts.with_secrets(session, row.digest, fields, secrets, recipient=row.recipient_id, generation=row.generation)
+        said = texts.written(session, row.digest, fields, filed=filed)
+        message = Message(row.id, row.attempt, row.value, said.body, said.template, said.variables, said.link, said.via)
+        welcome = going and row.suppressed_at is None
+        asked.append(Question(message, row.claimed_at, now, row.address_id, row.campaign_id, row.state == "review", welcome))
     turns = [{"id": item.message.delivery, "due_at": _next_turn(item, grace, now)} for item in asked]
     bulk.update_rows(session, Delivery, turns, keys=["id"], sets=["due_at"])
     return asked
@@ -123,11 +152,13 @@ def answer(session: Session, *, provider: str, answers: Sequence[Answer], grace:
     for item in answered:
         message = item.question.message
         free = next((found for found in item.found or () if taken.setdefault(found.reference, message.delivery) == message.delivery), None)
-        if free:
+        if free and item.question.review:
+            news.append(Receipt(provider, free.reference, free.status, message.delivery, message.attempt, free.error_code, free.kind))
+        elif free:
             news.append(Receipt(provider, free.reference, "accepted", message.delivery, message.attempt))
     receipts.apply(session, news, now=now)
     proven = {item.delivery for item in news}
-    absent = [item.question for item in answered if item.question.message.delivery not in proven]
+    absent = [item.question for item in answered if item.question.message.delivery not in proven and not item.question.review]
     believed = [question for question in absent if question.asked_at >= grace.over(question.claimed_at)]
     if not grace.by_person:
         send_again(session, [(question.message.delivery, question.message.attempt) for question in believed], now=now)
@@ -144,7 +175,7 @@ def _lock_addresses(session: Session, deliveries: Sequence[int]) -> set[int]:
 
 
 def _bound(session: Session, references: Sequence[str]) -> dict[str, int]:
-    rows = session.execute(select(Delivery.reference, Delivery.id).where(Delivery.reference.in_(references)))
+    rows = session.execute(select(Delivery.reference, Delivery.id).where(Delivery.reference.in_([name for name in references if name])))
     return {row.reference: row.id for row in rows if row.reference}
 
 
@@ -177,10 +208,10 @@ def _decide(session: Session, attempts: Sequence[tuple[int, int]], *, state: str
 def fall_silent(session: Session, *, patience: dict[str, timedelta], now: datetime) -> int:
     """Close what no receipt came for within the channel's patience; return how many."""
     waited = or_(*(and_(Delivery.channel == channel, Delivery.claimed_at < now - span) for channel, span in patience.items()))
-    over = and_(Delivery.state.in_(("accepted", "unknown")), waited)
+    over = and_(Delivery.state.in_(SILENCED), waited)
     rows = session.execute(select(Delivery.id, Delivery.address_id).where(over).order_by(Delivery.id).limit(5000)).all()
     bulk.lock_rows(session, Address, [row.address_id for row in rows])
     closed = [{"id": row.id, "final_at": now} for row in rows]
-    bulk.update_rows(session, Delivery, closed, keys=["id"], sets=["final_at"], extra="state = 'silent'", where="d.state in ('accepted', 'unknown')")
+    bulk.update_rows(session, Delivery, closed, keys=["id"], sets=["final_at"], extra="state = 'silent'", where="d.state in ('accepted', 'unknown', 'review')")
     receipts.release(session, [(row.address_id, row.id) for row in rows])
     return len(rows)

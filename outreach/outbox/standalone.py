@@ -17,36 +17,41 @@ from outreach.settings import Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standalone:
-    """One message to one phone. `purpose` is what it is for, such as confirmation:17; `fields` fill the template."""
+    """One message to one address. `purpose` is what it is for, such as confirmation:17; `fields` fill the template."""
 
     purpose: str
-    phone: str
+    to: str
     fields: Mapping[str, Any]
     due_at: datetime
 
 
-def queue(session: Session, template: str, messages: Sequence[Standalone], *, settings: Settings) -> int:
-    """Queue texts of one template, and return how many: those whose purpose is known already, or whose phone nobody serves, are left out."""
-    pool = [sender for sender in settings.sender if sender.channel == "sms"]
-    served = {message.purpose: (message, sender) for message in messages if (sender := senders.serving(pool, message.phone))}
+def queue(session: Session, template: str, messages: Sequence[Standalone], *, settings: Settings, channel: str = "sms") -> int:
+    """Queue messages of one template, and return how many: those whose purpose is known already, or whom no sender serves, are left out."""
+    pool = [sender for sender in settings.sender if sender.channel == channel]
+    served = {message.purpose: (message, sender) for message in messages if (sender := senders.serving(pool, message.to))}
     known = set(session.scalars(select(Delivery.purpose).where(Delivery.purpose.in_(served))))
     fresh = [(message, sender) for purpose, (message, sender) in served.items() if purpose not in known]
     if not fresh:
         return 0
     text_id, digest = _freeze(session, template, settings)
     sender_ids = senders.store(session, settings)
-    addresses = address_ids(session, "sms", [message.phone for message, _sender in fresh])
+    addresses = address_ids(session, channel, [message.to for message, _sender in fresh])
     secrets = texts.Secrets(settings.office_key, settings.public_url)
+
+    def measured(message: Standalone) -> int:
+        said = texts.body(session, digest, secrets.added(dict(message.fields), recipient=None, generation=None))
+        return segments.segments(said) if channel == "sms" else 1
+
     rows = [
         {
             "purpose": message.purpose,
-            "channel": "sms",
+            "channel": channel,
             "sender_id": sender_ids[sender.name],
-            "address_id": addresses[message.phone],
+            "address_id": addresses[message.to],
             "text_id": text_id,
             "fields": dict(message.fields),
             "state": "queued",
-            "segments": segments.segments(texts.body(session, digest, secrets.added(dict(message.fields), recipient=None, generation=None))),
+            "segments": measured(message),
             "due_at": message.due_at,
         }
         for message, sender in fresh

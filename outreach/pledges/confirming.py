@@ -47,7 +47,7 @@ def _message(act: int, signatures: Sequence[Row[int, str, str, str]], shared: di
         "enterprise_count": len(signatures),
         "serial": first.serial,
     }
-    return Standalone(purpose=f"{PATIENT}{act}", phone=first.phone, fields=fields, due_at=now)
+    return Standalone(purpose=f"{PATIENT}{act}", to=first.phone, fields=fields, due_at=now)
 
 
 def _unconfirmed(mode: str, *, now: datetime) -> Select[int, str, str, str]:

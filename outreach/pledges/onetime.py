@@ -49,7 +49,7 @@ def send(session: Session, visitor: Visitor, *, address: str, settings: Settings
     )
     session.add(row)
     session.flush()
-    message = Standalone(purpose=f"one-time-code:{row.id}", phone=visitor.phone, fields={"nonce": nonce}, due_at=now)
+    message = Standalone(purpose=f"one-time-code:{row.id}", to=visitor.phone, fields={"nonce": nonce}, due_at=now)
     if not standalone.queue(session, TEMPLATE, [message], settings=settings):
         raise NoPhone(what="code")
     sealing.append(session, [_entry("code_sent", visitor, now)])

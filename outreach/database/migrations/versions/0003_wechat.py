@@ -104,3 +104,6 @@ def _further_columns() -> None:
     op.add_column("reply", sa.Column("answered_at", Moment(), nullable=True))
     unreferenced = sa.text("state = 'accepted' and reference is null")
     op.create_index("delivery_unreferenced", "delivery", ["address_id"], postgresql_where=unreferenced, sqlite_where=unreferenced)
+    asked_about = sa.text("state in ('unknown', 'review')")
+    op.drop_index("delivery_unknown", "delivery")
+    op.create_index("delivery_unknown", "delivery", ["due_at"], postgresql_where=asked_about, sqlite_where=asked_about)
