@@ -119,7 +119,7 @@ def serve(descriptor: int, url: str, at_most: int | None) -> None:
     database = Database(url)
     application = app.create(OFFICE, database)
     if at_most:
-        application = Starlette(routes=hooks.routes(OFFICE, hooks.committer(database, at_most=at_most)))
+        application = Starlette(routes=hooks.routes(OFFICE, hooks.committer(OFFICE, database, at_most=at_most)))
     config = uvicorn.Config(application, loop="uvloop", http="httptools", access_log=False, log_level="warning")
     uvicorn.Server(config).run(sockets=[socket.socket(fileno=descriptor)])
 

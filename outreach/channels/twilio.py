@@ -24,12 +24,15 @@ from twilio.request_validator import RequestValidator
 from twilio.rest import Client
 from yarl import URL
 
+from outreach.channels import forms, stopping
 from outreach.channels.base import (
     Accepted,
+    Acknowledgement,
     Answered,
     BadSignature,
     Deferred,
     Found,
+    Incoming,
     Kind,
     MalformedCallback,
     Message,
@@ -103,9 +106,6 @@ STATUSES: dict[str, Status] = {
     "canceled": "failed",
 }
 
-STOP_WORDS = frozenset([*"STOP STOPALL UNSUBSCRIBE CANCEL END QUIT REVOKE OPTOUT TD T R".split(), *"退订 退 拒收 取消 取消订阅 不要再发 拒收请回复R".split()])
-RESTART_WORDS = frozenset(["START", "UNSTOP", "YES", "恢复", "订阅"])
-
 
 class _Connection(AsyncHttpClient):  # type: ignore[misc]
     """The SDK's door to the network: one pool, explicit time-outs, no retries, no environment proxies, nothing logged."""
@@ -174,6 +174,7 @@ class TwilioSms:
     """The channel sms over one Twilio sender."""
 
     can_look_up = True
+    fills_templates = False
 
     def __init__(self, settings: Settings, sender: Sender) -> None:
         self._sender = sender
@@ -258,16 +259,26 @@ def kind_of(code: int | str | None) -> Kind | None:
 class TwilioHooks:
     """Twilio's callbacks: receipts of status and replies of people, verified by the SDK on the public URL."""
 
+    paths: Sequence[str] = (STATUS_PATH, INBOUND_PATH)
+
     def __init__(self, settings: Settings) -> None:
         self._token = settings.twilio_auth_token.encode()
         self._validator = RequestValidator(settings.twilio_auth_token)
 
-    def read_callback(self, *, url: str, form: Mapping[str, str], headers: Mapping[str, str]) -> Receipt | Reply:
+    def challenge(self, *, url: str) -> str | None:
+        """Twilio calls no address to try it."""
+        return None
+
+    def read_callback(self, *, url: str, body: bytes, headers: Mapping[str, str]) -> Sequence[Incoming]:
         """Verify the signature over `url` (the configured public one, with its query) and the form, and read it."""
-        signature = headers.get("x-twilio-signature", "")
-        if not self._is_ours(url, form, signature):
+        form = forms.read_form(body, headers)
+        if not self._is_ours(url, form, headers.get("x-twilio-signature", "")):
             raise BadSignature()
-        return _reply(form) if urlsplit(url).path.endswith(INBOUND_PATH) else _receipt(url, form)
+        return [_reply(form) if urlsplit(url).path.endswith(INBOUND_PATH) else _receipt(url, form)]
+
+    def acknowledge(self, items: Sequence[Incoming], answer: str | None = None) -> Acknowledgement:
+        """Answer nothing: a text that answers goes out as any other."""
+        return Acknowledgement()
 
     def _is_ours(self, url: str, form: Mapping[str, str], signature: str) -> bool:
         """Compare the plain HMAC first, which is all that our own address needs; the SDK's validator, ten times as slow, also tries the port."""
@@ -303,5 +314,4 @@ def _reply(form: Mapping[str, str]) -> Reply:
     if not reference or not sender:
         raise MalformedCallback(what="MessageSid" if not reference else "From")
     body = form.get("Body", "")
-    word = body.strip().strip("。.!！“”\"'【】 ").upper()
-    return Reply("sms", reference, sender, body[:1600], stops=word in STOP_WORDS, restarts=word in RESTART_WORDS)
+    return Reply("sms", reference, sender, body[:1600], stops=stopping.stops(body), restarts=stopping.restarts(body))

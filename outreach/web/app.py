@@ -28,7 +28,7 @@ log = logging.getLogger("outreach.web")
 
 def create(settings: Settings, database: Database) -> Starlette:
     """Make the application of an office."""
-    commits = hooks.committer(database)
+    commits = hooks.committer(settings, database)
     acts = deeds.committer(settings, database)
     pages = PublicDoor(settings, database, acts)
 
