@@ -44,8 +44,8 @@ def test_the_texts_that_ship_are_listed_and_may_be_sent_in_a_rehearsal(run: Run)
     checks = {check["name"]: check for check in json.loads(out)["checks"]}
     assert code == 0 and set(checks) == set(rows)
     assert {check["state"] for name, check in checks.items() if name.startswith("sms/")} == {"warn"}
-    assert {check["state"] for name, check in checks.items() if not name.startswith("sms/")} == {"ok"}
-    assert {problem["id"] for check in checks.values() for problem in check["problems"]} == {"not_filed"}
+    assert {check["state"] for name, check in checks.items() if name.startswith(("letter/", "pledge/"))} == {"ok"}
+    assert {problem["id"] for check in checks.values() for problem in check["problems"]} == {"not_filed", "wechat_not_filed"}
 
 
 def test_the_offices_own_text_goes_before_the_one_that_ships(run: Run, tmp_path: Path) -> None:
@@ -98,6 +98,25 @@ def test_a_preview_shows_text_length_and_price(run: Run) -> None:
     assert "approval number" in err
     document = json.loads(run("preview", "sms/pledge-invitation", "--format", "json")[1])
     assert {key: document[key] for key in ("units", "segments", "encoding", "cost")} == {"units": 114, "segments": 2, "encoding": "UCS-2", "cost": "0.10"}
+
+
+def test_a_preview_of_a_template_message_shows_what_followers_see_and_what_is_filled_in(run: Run) -> None:
+    code, out, err = run("preview", "wechat/pledge-invitation")
+    assert code == 0 and "rehearsal-pledge-invitation is no template of WeChat's" in err
+    assert out.startswith("待办事项：签订《不欠薪倡议书》\n单位名称：示例鞋业有限公司\n办理状态：待签订\n")
+    assert "  thing2: 示例鞋业有限公司 (8 of 20 characters)" in out and "a tap opens http://127.0.0.1:8000/p/xxx" in out
+    document = json.loads(run("preview", "wechat/pledge-invitation", "--format", "json")[1])
+    assert (document["via"], document["id"], document["data"]["character_string5"]) == ("template", "rehearsal-pledge-invitation", "7K3M9P")
+
+
+def test_where_a_gateway_writes_texts_itself_they_are_checked_and_shown_as_they_are_filed(run: Run, tmp_path: Path) -> None:
+    assert "filed with the gateway" not in run("preview", "sms/pledge-invitation-filed")[1]
+    (tmp_path / "outreach.toml").write_text('[[sender]]\nname = "aliyun"\nprovider = "aliyun"\n')
+    assert run("check", "sms/pledge-invitation-filed")[0] == 0
+    code, out, _err = run("check", "sms/pledge-reminder")
+    assert code == 1 and "line 7: a filed text may hold {{ field }}" in out
+    out = run("preview", "sms/pledge-invitation-filed")[1]
+    assert "To be filed with the gateway: ${contact}您好：诚邀${enterprise}签订" in out
 
 
 def three_enterprises_of_two_people(database: Database, now: datetime) -> None:

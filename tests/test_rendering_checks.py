@@ -206,5 +206,5 @@ def test_every_problem_has_its_sentence(lang: str) -> None:
         found("{{"),
     ]
     told = {problem.id: words(problem) for case in cases for problem in case}
-    assert set(told) == {*checks._sentences(), "invalid", "not_written"}
+    assert set(told) == {id for id in checks.sentences() if not id.startswith(("wechat_", "filed_"))} | {"invalid", "not_written"}
     assert all(sentence and "\n" not in sentence and "{" not in sentence for sentence in told.values())

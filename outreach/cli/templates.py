@@ -16,7 +16,7 @@ from outreach.database.tables import Contact, Enterprise
 from outreach.i18n import gettext as _
 from outreach.i18n import say
 from outreach.outbox import senders
-from outreach.rendering import checks, segments
+from outreach.rendering import checks, segments, wechat_values
 from outreach.rendering import templates as texts
 from outreach.rendering.checks import REFUSE, WARN, Problem
 from outreach.rendering.frontmatter import TemplateInvalid
@@ -46,6 +46,8 @@ UNUSUAL: Mapping[str, Any] = {
 }
 """One whose text is as long as texts get: a principal of several enterprises with long names."""
 PHONE = "+8613800138000"
+WRITES_ITSELF = ("aliyun",)
+"""Providers that write a text themselves, from one that was filed with them."""
 MARKS = {"ok": "✓", "warn": "!", "fail": "✗"}
 
 
@@ -110,8 +112,9 @@ def preview(office: Office, name: str, contact: int | None) -> None:
     if template.channel == "sms":
         text = segments.sms_text(template.signature or settings.sms_signature, text)
         document |= _measured(text, _sender(settings, "sms", phone))
+        document |= {"filed_text": texts.filed_text(template)} if _filed_with_a_gateway(settings, template) else {}
     if template.channel == "wechat":
-        document["data"] = texts.wechat_data(template, fields)
+        document |= {"via": texts.via(template), "id": texts.filed_id(template), "data": texts.wechat_data(template, fields), "link": fields["link"]}
     answer(office, document | {"text": text}, _lines(document, text))
     for _id, _severity, words in _found(office, name):
         note(words)
@@ -146,7 +149,7 @@ def _row(settings: Settings, stored: Stored) -> dict[str, Any]:
         template = texts.load(stored.name, settings.template_folders)
     except TemplateInvalid as error:
         return row | {"title": say(error)}
-    return row | {"title": template.title, "kind": template.kind, "filed": template.filed}
+    return row | {"title": template.title, "kind": template.kind, "filed": texts.filed_id(template)}
 
 
 def _found(office: Office, name: str) -> list[tuple[str, str, str]]:
@@ -163,6 +166,8 @@ def _found(office: Office, name: str) -> list[tuple[str, str, str]]:
             samples=[{**common, **USUAL}, {**common, **UNUSUAL}],
             campaign=False,
         )
+        if template.channel == "sms" and any(sender.provider in WRITES_ITSELF for sender in settings.sender if sender.channel == "sms"):
+            found += checks.plain_fields_only(template, samples=[{**common, **USUAL}, {**common, **UNUSUAL}])
     except TemplateInvalid as error:
         return [("invalid", REFUSE, say(error))]
     return [(problem.id, problem.severity, checks.words(problem)) for problem in found]
@@ -196,6 +201,12 @@ def _sender(settings: Settings, channel: str, phone: str) -> Sender:
     return senders.serving(pool, phone) or next(iter(pool), Sender())
 
 
+def _filed_with_a_gateway(settings: Settings, template: MessageTemplate) -> bool:
+    """Whether a sender's gateway writes this text itself, and can."""
+    gateway = any(sender.provider in WRITES_ITSELF for sender in settings.sender if sender.channel == template.channel)
+    return gateway and not any(problem.refuses for problem in checks.plain_fields_only(template, samples=()))
+
+
 def _measured(text: str, sender: Sender) -> dict[str, Any]:
     length = segments.measure(text)
     cost = (sender.price * length.segments).quantize(Decimal("0.01"))
@@ -210,8 +221,29 @@ def _measured(text: str, sender: Sender) -> dict[str, Any]:
 
 
 def _lines(document: Mapping[str, Any], text: str) -> Iterator[str]:
+    """Show a text as it is read, and beneath it what else there is to know of it."""
     yield text
-    yield from (f"{key}: {value}" for key, value in document.get("data", {}).items())
     if "segments" in document:
         yield ""
         yield _("{units} characters in {encoding}, {segments} segments, {cost} {currency} a message by sender {sender}.").format(**document)
+    if "filed_text" in document:
+        yield _("To be filed with the gateway: {text}").format(text=document["filed_text"])
+    if "via" in document:
+        yield ""
+        yield _ways()[document["via"]].format(**document)
+        yield from (_value_line(key, value) for key, value in document["data"].items())
+
+
+def _ways() -> dict[str, str]:
+    return {
+        "template": _("A template message ({id}) to followers; a tap opens {link}"),
+        "subscription": _("A subscription notice ({id}) to those who asked for it; a tap opens {link}"),
+        "service": _("A customer-service message, within two days of what somebody wrote."),
+    }
+
+
+def _value_line(key: str, value: str) -> str:
+    limit = wechat_values.KINDS.get(wechat_values.kind_of(key))
+    if limit is None or not limit.longest:
+        return f"  {key}: {value}"
+    return _("  {key}: {value} ({length} of {longest} characters)").format(key=key, value=value, length=len(value), longest=limit.longest)

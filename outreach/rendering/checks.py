@@ -2,38 +2,27 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from outreach.i18n import gettext as _
 from outreach.i18n import say
-from outreach.rendering import templates
+from outreach.rendering import gateway_checks, templates, wechat_checks
 from outreach.rendering.characters import excerpt, faults, has_invisible, quoted
 from outreach.rendering.fields import FIELDS, nearest
 from outreach.rendering.frontmatter import ONE_TIME_CODE, PUBLICITY, TemplateInvalid
+from outreach.rendering.gateway_checks import plain_fields_only as plain_fields_only
+from outreach.rendering.problems import REFUSE as REFUSE
+from outreach.rendering.problems import WARN as WARN
+from outreach.rendering.problems import Problem as Problem
+from outreach.rendering.problems import once, problem_of
 from outreach.rendering.segments import measure, sms_text
 from outreach.rendering.templates import MessageTemplate
 
-REFUSE, WARN = "refuse", "warn"
 MOST_SEGMENTS = 8
 """A provider takes 500 Chinese characters, eight parts, to mainland China at most (twilio.com/en/guidelines/cn/sms)."""
 
 WAY_OUT = "拒收请回复R"
 """Publicity must end with it and a notice must not hold it, as Chinese gateways file texts."""
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One thing wrong with a template: what (`id`), whether it stops a plan (`severity`), and the data of its sentence."""
-
-    id: str
-    severity: str
-    data: Mapping[str, Any]
-
-    @property
-    def refuses(self) -> bool:
-        """Whether nothing may be sent while this stands."""
-        return self.severity == REFUSE
 
 
 def problems(
@@ -56,31 +45,34 @@ def problems(
     except TemplateInvalid as error:
         return [Problem("invalid", REFUSE, {"error": error})]
     unknown = templates.unknown_fields(template)
-    found = [_problem("unknown_field", template, field=name, nearest=_suggestion(name)) for name in unknown]
+    found = [problem_of("unknown_field", template, field=name, nearest=_suggestion(name)) for name in unknown]
     if campaign and template.kind == ONE_TIME_CODE:
-        found.append(_problem("one_time_code", template))
+        found.append(problem_of("one_time_code", template))
     if template.channel == "sms":
         found += _in_head(template, signature=signature, production=production)
         if not links_allowed and "link" in body.fields:
-            found.append(_problem("link_forbidden", template))
+            found.append(problem_of("link_forbidden", template))
         found += _in_characters(template, body.literal, links_allowed=links_allowed)
+    if template.channel == "wechat":
+        found += wechat_checks.in_head(template, production=production)
+        found += wechat_checks.in_words(template, body.literal)
     if not unknown:
         found += _in_samples(template, list(samples), signature=signature, links_allowed=links_allowed)
-    first: dict[tuple[str, object], Problem] = {}
-    for problem in found:
-        first.setdefault((problem.id, problem.data.get("field")), problem)
-    return list(first.values())
+    return once(found)
 
 
 def words(problem: Problem) -> str:
     """Say a problem in one line of the reader's language."""
     if isinstance(error := problem.data.get("error"), TemplateInvalid):
         return say(error)
-    return _sentences()[problem.id].format(**problem.data)
+    return sentences()[problem.id].format(**problem.data)
 
 
-def _sentences() -> dict[str, str]:
+def sentences() -> dict[str, str]:
+    """Return the sentence for each problem, by its id."""
     return {
+        **wechat_checks.sentences(),
+        **gateway_checks.sentences(),
         "unknown_field": _("{file}: there is no field {field}; the nearest is {nearest}."),
         "one_time_code": _("{file} is filed as 验证码 and belongs to no campaign; choose a template of another kind."),
         "not_filed": _("{file}, line {line}: the provider's approval number is missing; write it behind filed before production."),
@@ -97,10 +89,6 @@ def _sentences() -> dict[str, str]:
     }
 
 
-def _problem(id: str, template: MessageTemplate, severity: str = REFUSE, **data: Any) -> Problem:
-    return Problem(id, severity, {"file": template.file, **data})
-
-
 def _suggestion(field: str) -> str:
     return nearest(field) or " ".join(FIELDS.values())
 
@@ -109,12 +97,12 @@ def _in_head(template: MessageTemplate, *, signature: str, production: bool) -> 
     """Check what the head of a text message says: how it was filed, and whose name is put in front."""
     if not template.filed:
         severity = REFUSE if production else WARN
-        yield _problem("not_filed", template, severity, line=template.lines.get("filed", 1))
+        yield problem_of("not_filed", template, severity, line=template.lines.get("filed", 1))
     signed = template.signature or signature
     if not signed:
-        yield _problem("signature_missing", template)
+        yield problem_of("signature_missing", template)
     elif not 2 <= len(signed) <= 16 or _UNFIT_IN_SIGNATURE.search(signed) or has_invisible(signed):
-        yield _problem("signature_wrong", template, signature=excerpt(signed, 0))
+        yield problem_of("signature_wrong", template, signature=excerpt(signed, 0))
 
 
 _UNFIT_IN_SIGNATURE = re.compile(r"[【】\[\]\s]")
@@ -122,7 +110,7 @@ _UNFIT_IN_SIGNATURE = re.compile(r"[【】\[\]\s]")
 
 def _in_characters(template: MessageTemplate, text: str, *, links_allowed: bool) -> Iterator[Problem]:
     for fault in faults(text, links_allowed=links_allowed):
-        yield _problem(fault, template, excerpt=quoted(fault, text))
+        yield problem_of(fault, template, excerpt=quoted(fault, text))
 
 
 def _in_samples(template: MessageTemplate, samples: list[Mapping[str, Any]], *, signature: str, links_allowed: bool) -> Iterator[Problem]:
@@ -131,7 +119,8 @@ def _in_samples(template: MessageTemplate, samples: list[Mapping[str, Any]], *, 
     for sample in samples:
         try:
             texts.append(write(sample))
-            templates.wechat_data(template, sample)
+            if template.channel == "wechat":
+                yield from wechat_checks.in_sample(template, sample, texts[-1])
         except TemplateInvalid as error:
             yield Problem("not_written", REFUSE, {"error": error})
     if template.channel == "sms":
@@ -143,10 +132,10 @@ def _in_samples(template: MessageTemplate, samples: list[Mapping[str, Any]], *, 
 def _in_text(template: MessageTemplate, text: str, *, signature: str, links_allowed: bool) -> Iterator[Problem]:
     yield from _in_characters(template, text, links_allowed=links_allowed)
     if not text:
-        yield _problem("empty", template)
+        yield problem_of("empty", template)
     length = measure(sms_text(template.signature or signature, text))
     if length.segments > MOST_SEGMENTS:
-        yield _problem(
+        yield problem_of(
             "too_long",
             template,
             units=length.units,
@@ -159,6 +148,6 @@ def _in_text(template: MessageTemplate, text: str, *, signature: str, links_allo
 def _in_way_out(template: MessageTemplate, texts: list[str]) -> Iterator[Problem]:
     if template.kind == PUBLICITY:
         if not all(text.endswith(WAY_OUT) for text in texts):
-            yield _problem("way_out_missing", template)
+            yield problem_of("way_out_missing", template)
     elif any(WAY_OUT in text for text in texts):
-        yield _problem("way_out_forbidden", template, kind=template.kind)
+        yield problem_of("way_out_forbidden", template, kind=template.kind)

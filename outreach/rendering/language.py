@@ -227,28 +227,38 @@ def _literal_text(tree: nodes.Template) -> str:
     return "\n".join([*data, *quoted])
 
 
-def outputs(source: str) -> list[tuple[str, tuple[int | None, ...]]]:
-    """Return what a body prints, in order, where it is a field (English name) with nothing but filters `short` behind it: the field and
-    their arguments. Anything else that it does or prints is one entry without a name.
+@dataclass(frozen=True)
+class Part:
+    """One part of a body, in order: `words` that it says, or a `field` (English name) with the arguments of the filters `short` behind it.
+
+    What is neither (an if, a loop, a reckoning) has no name and no words. `line` counts from 1 in the body.
     """
-    tree = environment().parse(source)
-    found: list[tuple[str, tuple[int | None, ...]]] = []
-    for node in tree.body:
+
+    words: str = ""
+    field: str = ""
+    lengths: tuple[int | None, ...] = ()
+    line: int = 1
+
+
+def outputs(source: str) -> list[Part]:
+    """Return the parts of a body that `prepare` took."""
+    found = []
+    for node in environment().parse(source).body:
         for part in node.nodes if isinstance(node, nodes.Output) else [node]:
-            if not isinstance(part, nodes.TemplateData):
-                found.append(_plain_field(part))
+            found.append(Part(words=part.data, line=part.lineno) if isinstance(part, nodes.TemplateData) else _plain_field(part))
     return found
 
 
-def _plain_field(node: nodes.Node | None) -> tuple[str, tuple[int | None, ...]]:
+def _plain_field(node: nodes.Node | None) -> Part:
+    line = node.lineno if node else 1
     lengths: list[int | None] = []
-    while isinstance(node, nodes.Filter) and node.name == "short" and not node.kwargs:
+    while isinstance(node, nodes.Filter) and node.name == "short" and not node.kwargs and len(node.args) < 2:
         length = node.args[0] if node.args else nodes.Const(None)
         if not isinstance(length, nodes.Const):
-            return "", ()
+            return Part(line=line)
         lengths.insert(0, length.value)
         node = node.node
-    return (canonical(node.name), tuple(lengths)) if isinstance(node, nodes.Name) else ("", ())
+    return Part(field=canonical(node.name), lengths=tuple(lengths), line=line) if isinstance(node, nodes.Name) else Part(line=line)
 
 
 def _walk(node: nodes.Node, within: tuple[nodes.Node, ...] = ()) -> Iterator[tuple[nodes.Node, tuple[nodes.Node, ...]]]:

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, reduce
+from operator import getitem
 from pathlib import Path
 from types import CodeType, MappingProxyType
 from typing import Any
@@ -46,6 +47,10 @@ class UnknownField(TemplateInvalid):
 
 class FieldMissing(TemplateInvalid):
     """{file}, line {line}: the field {field} has no value here; take it out, or write {field}|default("…")."""
+
+
+class DataUnmapped(TemplateInvalid):
+    """{file}, line {line}: the text shows {key}, and the table wechat says nothing of it; write {key} = "…" there."""
 
 
 class RenderFailed(TemplateInvalid):
@@ -241,7 +246,7 @@ def variables(template: MessageTemplate, fields: Mapping[str, Any]) -> dict[str,
     this says all; of any other, a field is given unshortened. Raises `FieldMissing`.
     """
     try:
-        return {name: _filled(fields[name], lengths) for name, lengths in plain_fields(template).items()}
+        return {name: _filled(reduce(getitem, name.split("."), fields), lengths) for name, lengths in plain_fields(template).items()}
     except KeyError as error:
         name = str(error.args[0])
         raise FieldMissing(file=template.file, line=template.body_line, field=FIELDS.get(name, name)) from error
@@ -249,11 +254,17 @@ def variables(template: MessageTemplate, fields: Mapping[str, Any]) -> dict[str,
         raise RenderFailed(file=template.file, line=template.body_line, detail=" ".join(str(error).split())) from error
 
 
+def filed_text(template: MessageTemplate) -> str:
+    """Return a text as it is filed with a gateway that writes it itself: ${code} where a value will stand."""
+    parts = language.outputs(template.body)
+    return _joined_lines("".join(part.words or f"${{{part.field}}}" for part in parts).strip())
+
+
 @lru_cache(maxsize=256)
 def plain_fields(template: MessageTemplate) -> Mapping[str, tuple[int | None, ...]]:
     """Return the fields that a text reads and how it shortens each: the arguments of its filters `short`, in order."""
     names = sorted(fields_used(template))
-    shown = {name: lengths for name, lengths in language.outputs(template.body) if name}
+    shown = {part.field: part.lengths for part in language.outputs(template.body) if part.field}
     return MappingProxyType({name: shown.get(name, ()) for name in names})
 
 
@@ -323,11 +334,13 @@ def _as_read(template: MessageTemplate) -> str:
     becomes the expression of that key. Where nothing stands there, the keys and their values are the text.
     """
     keys = _keys(template)
-    if not keys:
-        return template.body
-    if not template.body.strip():
+    if keys and not template.body.strip():
         return "\n".join(f"{key}：{{{{ {value} }}}}" for key, value in keys.items())
-    return _DATA.sub(lambda found: f"{{{{ {keys[found[1]]} }}}}" if found[1] in keys else found[0], template.body)
+    for found in _DATA.finditer(template.body):
+        if found[1] not in keys:
+            line = template.body_line + template.body.count("\n", 0, found.start())
+            raise DataUnmapped(file=template.file, line=line, key=found[1])
+    return _DATA.sub(lambda found: f"{{{{ {keys[found[1]]} }}}}", template.body)
 
 
 _DATA = re.compile(r"\{\{\s*(\w+)\.DATA\s*\}\}")
