@@ -32,8 +32,24 @@ class Draft:
 
     def pool(self, step: Step) -> list[Sender]:
         """The senders that may serve a step."""
-        wanted = step.sender or self.definition.sender
+        wanted = self.sender_named(step)
         return [sender for sender in self.settings.sender if sender.channel == step.channel and wanted in (None, sender.name)]
+
+    def sender_named(self, step: Step) -> str | None:
+        """The sender that the file names for a step; what is said for the whole campaign holds for the steps of that sender's channel."""
+        whole = self.definition.sender
+        elsewhere = any(sender.name == whole and sender.channel != step.channel for sender in self.settings.sender)
+        return step.sender or (None if elsewhere else whole)
+
+    @property
+    def text_step(self) -> int | None:
+        """The place of the first step that goes to phones, by which texts are measured; None where none does."""
+        return next((place for place, step in enumerate(self.definition.steps) if step.channel == "sms"), None)
+
+    @property
+    def channels(self) -> frozenset[str]:
+        """The channels by which this campaign can reach anybody."""
+        return frozenset(step.channel for step in self.definition.steps)
 
     @property
     def example_link(self) -> str:

@@ -1,6 +1,7 @@
 """The figures of a plan: enterprises, principals and messages as three counts, exclusions, segments, cost, and samples to look at."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -9,9 +10,9 @@ from sqlalchemy import Text, cast, func, select
 from sqlalchemy.orm import Session
 
 from outreach import clock, tokens
-from outreach.campaigns import recurrence
+from outreach.campaigns import reach, recurrence
 from outreach.campaigns.drafts import Draft
-from outreach.database.tables import Campaign, Recipient, RecipientEnterprise
+from outreach.database.tables import Campaign, Enterprise, Recipient, RecipientContact, RecipientEnterprise
 from outreach.errors import Refused
 from outreach.outbox import texts
 from outreach.rendering import checks, segments
@@ -21,10 +22,18 @@ class NobodyReachable(Refused):
     """Nobody of this audience can be reached ({excluded}); nothing to plan."""
 
 
-def samples_of(session: Session, campaign: Campaign, *, link: str) -> list[dict[str, Any]]:
-    """Return merge fields to look at: the first recipient's, those of the longest text and of the longest values."""
+def samples_of(session: Session, campaign: Campaign, *, link: str, by_name: bool = False) -> list[dict[str, Any]]:
+    """Return merge fields to look at: the first recipient's, those of the longest text and of the longest values.
+
+    `by_name` adds those of the longest names of an enterprise and of a person: a WeChat template counts each of its fields.
+    """
     included = select(Recipient.fields).where(Recipient.campaign_id == campaign.id, Recipient.exclusion.is_(None)).limit(1)
     orders: list[Any] = [Recipient.id, Recipient.segments.desc(), func.length(cast(Recipient.fields, Text)).desc()]
+    if by_name:
+        spoken, person = RecipientEnterprise, RecipientContact
+        names = select(func.max(func.length(Enterprise.name))).join(spoken, spoken.enterprise_id == Enterprise.id).where(spoken.recipient_id == Recipient.id)
+        people = select(func.max(func.length(person.name))).where(person.recipient_id == Recipient.id)
+        orders += [longest.correlate(Recipient).scalar_subquery().desc() for longest in (names, people)]
     found: list[dict[str, Any]] = []
     for order in orders:
         fields = session.scalar(included.order_by(order, Recipient.id))
@@ -42,7 +51,8 @@ def summary(session: Session, campaign: Campaign, draft: Draft, samples: Sequenc
     if not recipients:
         raise NobodyReachable(excluded=", ".join(f"{reason} {count}" for reason, count in sorted(excluded.items())))
     selected = session.scalar(select(func.count()).select_from(RecipientEnterprise).where(RecipientEnterprise.campaign_id == campaign.id)) or 0
-    first_segments = int(sum(total for reason, _count, total in rows if reason is None))
+    in_wechat = reach.recipients_by_wechat(session, campaign.id) if draft.definition.steps[0].channel == "wechat" else 0
+    counts = _Counts(recipients, int(sum(total for reason, _count, total in rows if reason is None)), in_wechat)
     return {
         "campaign": campaign.name,
         "mode": campaign.mode,
@@ -54,12 +64,21 @@ def summary(session: Session, campaign: Campaign, draft: Draft, samples: Sequenc
         "recipients": recipients,
         "excluded": dict(sorted(excluded.items())),
         "start": clock.wire(draft.definition.start),
-        "steps": [_step_summary(draft, number, recipients, first_segments, samples, now=campaign.planned_at) for number in range(len(draft.templates))],
+        "steps": [_step_summary(draft, number, counts, samples, now=campaign.planned_at) for number in range(len(draft.templates))],
         "warnings": _warnings(draft, samples),
     }
 
 
-def _step_summary(draft: Draft, number: int, recipients: int, first_segments: int, samples: Sequence[Mapping[str, Any]], *, now: datetime) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    """How many recipients there are, the segments of the first text to their phones, and how many of them WeChat can reach now."""
+
+    recipients: int
+    segments: int
+    in_wechat: int
+
+
+def _step_summary(draft: Draft, number: int, counts: _Counts, samples: Sequence[Mapping[str, Any]], *, now: datetime) -> dict[str, Any]:
     """Return one step's figures: exact for the first, upper bounds for the later ones.
 
     `messages` are those of one occurrence; `segments` and `cost` are of all the `occurrences` that there can be.
@@ -68,7 +87,13 @@ def _step_summary(draft: Draft, number: int, recipients: int, first_segments: in
     write = texts.signed(draft.templates[number], draft.signature(number))
     bodies = list(dict.fromkeys(write(sample) for sample in samples))
     occurrences = recurrence.most(draft.definition, number + 1, now=now)
-    total = occurrences * (first_segments if number == 0 else recipients * max(segments.segments(body) for body in bodies))
+    by_wechat = step.channel == "wechat"
+    messages = counts.in_wechat if by_wechat and number == 0 else counts.recipients
+    left = counts.recipients - messages
+    if number == draft.text_step:
+        total = occurrences * counts.segments
+    else:
+        total = occurrences * messages * (1 if by_wechat else max(segments.segments(body) for body in bodies))
     price = max((sender.price for sender in draft.pool(step)), default=Decimal(0))
     return {
         "step": number + 1,
@@ -79,8 +104,8 @@ def _step_summary(draft: Draft, number: int, recipients: int, first_segments: in
         "every": f"{int(step.every.total_seconds())}s" if step.every else None,
         "until": clock.wire(recurrence.until(draft.definition, step)),
         "occurrences": occurrences,
-        "messages": recipients,
-        "skipped": {},
+        "messages": messages,
+        "skipped": {"no_address": left} if left else {},
         "segments": total,
         "cost": str((price * total).quantize(Decimal("0.01"))),
         "samples": bodies,

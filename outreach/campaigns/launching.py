@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, case, func, insert, literal, null, select, update
 from sqlalchemy.orm import Session
 
-from outreach.campaigns import approving, conditions, directory
+from outreach.campaigns import approving, conditions, directory, reach
 from outreach.database import bulk, tables
 from outreach.database.tables import Address, Campaign, CampaignStep, Delivery, Recipient, RecipientContact
 from outreach.database.types import Moment
@@ -92,6 +92,7 @@ def queue_first_step(session: Session, campaign: Campaign) -> None:
     step = session.execute(select(CampaignStep).where(CampaignStep.campaign_id == campaign.id, CampaignStep.number == 1)).scalar_one()
     due_at = begins(campaign) + timedelta(seconds=step.after_seconds)
     wanted = conditions.open_for(campaign, step, conditions.goal(session, campaign)) if step.condition == "unsigned" else None
+    reach.make_addresses(session, step.channel)
     statement = delivery_rows(campaign, step, occurrence=1, due_at=due_at, wanted=wanted).where(RecipientContact.rank == 0)
     statement = statement.order_by(*([Recipient.town] if by_town else []), Recipient.id)
     write_deliveries(session, statement)
@@ -104,7 +105,8 @@ def delivery_rows(
     """Return the rows of one step's deliveries, by recipient and contact.
 
     One whose contact was erased is skipped (erased), one without an address or sender (no address), and one for whom `wanted` does
-    not hold (goal reached).
+    not hold (goal reached). To a phone the address is the one that the plan froze; in WeChat it is the openid bound at this moment, for
+    most people follow the account after the plan, and each confirmed by himself whose it is.
     """
     erased = tables.Contact.erased_at.is_not(None)
     reachable = and_(~erased, Address.id.is_not(None), tables.Sender.id.is_not(None))
@@ -112,7 +114,9 @@ def delivery_rows(
     refusals: list[tuple[ColumnElement[bool], Any]] = [] if wanted is None else [(~wanted, literal("goal_reached"))]
     reason = case(*refusals, (erased, literal("erased")), (~reachable, literal("no_address")), else_=null())
     writable = reachable if wanted is None else and_(wanted, reachable)
+    wechat = step.channel == "wechat"
     named = func.coalesce(literal(step.sender), RecipientContact.sender)
+    address: ColumnElement[Any] = reach.openid() if wechat else RecipientContact.phone.expression
     columns: list[Any] = [
         literal(campaign.id).label("campaign_id"),
         Recipient.id.label("recipient_id"),
@@ -128,7 +132,7 @@ def delivery_rows(
         case((writable, literal("queued")), else_=literal("skipped")).label("state"),
         reason.label("reason"),
         literal(0).label("attempt"),
-        Recipient.segments.label("segments"),
+        (literal(1) if wechat else Recipient.segments).label("segments"),
         moment.label("due_at"),
         case((writable, null()), else_=moment).label("final_at"),
     ]
@@ -137,7 +141,7 @@ def delivery_rows(
         .select_from(Recipient)
         .join(RecipientContact, RecipientContact.recipient_id == Recipient.id)
         .join(tables.Contact, tables.Contact.id == RecipientContact.contact_id)
-        .outerjoin(Address, and_(Address.channel == step.channel, Address.value == RecipientContact.phone))
+        .outerjoin(Address, and_(Address.channel == step.channel, Address.value == address))
         .outerjoin(tables.Sender, and_(tables.Sender.name == named, tables.Sender.mode == campaign.mode))
         .where(Recipient.campaign_id == campaign.id, Recipient.exclusion.is_(None))
     )

@@ -6,11 +6,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import delete, insert, literal, select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from outreach import tokens
-from outreach.campaigns import digests, drafts, figures, recurrence, selection
+from outreach.campaigns import digests, drafts, figures, reach, recurrence, selection
 from outreach.campaigns.definition import Definition
 from outreach.campaigns.drafts import Draft
 from outreach.campaigns.selection import Chosen
@@ -22,7 +22,7 @@ from outreach.pledges import versions
 from outreach.rendering import characters, checks, segments, templates
 from outreach.settings import Settings
 
-BUILT = ("sms",)
+BUILT = ("sms", "wechat")
 """Channels that stand in this release."""
 CONDITIONS = ("always", "unreached", "unopened", "unsigned")
 CHUNK = 2000
@@ -90,7 +90,7 @@ def plan(
     _store_goal(session, campaign, draft, now=now)
     _store_recipients(session, campaign, draft, progress)
     bulk.take_stock(session, Enterprise, Contact, Address, Recipient, RecipientContact, RecipientEnterprise)
-    samples = figures.samples_of(session, campaign, link=draft.example_link)
+    samples = figures.samples_of(session, campaign, link=draft.example_link, by_name="wechat" in draft.channels)
     _require_sendable(draft, samples)
     campaign.digest = digests.digest(session, campaign)
     summary = figures.summary(session, campaign, draft, samples)
@@ -160,7 +160,7 @@ def _store_campaign(session: Session, draft: Draft, *, path: Path | None, planne
                 every_seconds=int(step.every.total_seconds()) if step.every else None,
                 until=recurrence.until(definition, step),
                 text_id=texts.freeze(session, draft.templates[number], signature=draft.signature(number)),
-                sender=step.sender or definition.sender,
+                sender=draft.pool(step)[0].name if step.channel == "wechat" else draft.sender_named(step),
             )
         )
     session.flush()
@@ -179,18 +179,20 @@ def _store_goal(session: Session, campaign: Campaign, draft: Draft, *, now: date
 
 
 def _store_recipients(session: Session, campaign: Campaign, draft: Draft, progress: Callable[[int], None]) -> None:
-    first = draft.definition.steps[0]
+    steps = draft.definition.steps
     alternates = draft.definition.alternates if draft.definition.alternates is not None else draft.settings.alternates
-    _make_addresses(session, first.channel)
+    for channel in sorted(draft.channels):
+        reach.make_addresses(session, channel)
+    place = draft.text_step
     everyone = selection.chosen(
         session,
         draft.definition.audience,
-        channel=first.channel,
-        pool=draft.pool(first),
+        channels=draft.channels,
+        pool=[] if place is None else draft.pool(steps[place]),
         alternates=alternates,
         per_address=draft.definition.one_per == "address",
     )
-    write = texts.signed(draft.templates[0], draft.signature(0))
+    write = None if place is None else texts.signed(draft.templates[place], draft.signature(place))
     count = 0
     while chunk := list(islice(everyone, CHUNK)):
         _store_chunk(session, campaign, draft, chunk, write)
@@ -200,14 +202,7 @@ def _store_recipients(session: Session, campaign: Campaign, draft: Draft, progre
         raise NobodyChosen(audience=draft.definition.audience)
 
 
-def _make_addresses(session: Session, channel: str) -> None:
-    """Give every known phone its address row: suppression, cap and flight are facts of the address."""
-    phones = select(literal(channel), Contact.phone).where(Contact.phone != "", Contact.erased_at.is_(None)).distinct()
-    missing = phones.where(~select(Address.id).where(Address.channel == channel, Address.value == Contact.phone).exists())
-    session.execute(insert(Address).from_select(["channel", "value"], missing, include_defaults=False))
-
-
-def _store_chunk(session: Session, campaign: Campaign, draft: Draft, chunk: Sequence[Chosen], write: texts.Write) -> None:
+def _store_chunk(session: Session, campaign: Campaign, draft: Draft, chunk: Sequence[Chosen], write: texts.Write | None) -> None:
     ids = bulk.new_ids(session, Recipient, len(chunk))
     codes = iter(_new_codes(session, sum(item.exclusion is None for item in chunk)))
     recipients = [_recipient_row(key, campaign, item, None if item.exclusion else next(codes), draft, write) for key, item in zip(ids, chunk, strict=True)]
@@ -235,19 +230,27 @@ def _store_chunk(session: Session, campaign: Campaign, draft: Draft, chunk: Sequ
     bulk.insert_rows(session, RecipientContact, people)
 
 
-def _recipient_row(key: int, campaign: Campaign, item: Chosen, code: str | None, draft: Draft, write: texts.Write) -> dict[str, Any]:
+def _recipient_row(key: int, campaign: Campaign, item: Chosen, code: str | None, draft: Draft, write: texts.Write | None) -> dict[str, Any]:
     names = [name for _key, name in item.enterprises]
     fields: dict[str, Any] = {"enterprise": names[0], "enterprises": names, "enterprise_count": len(names), "town": item.town}
     measured = 0
     if code is not None:
         fields |= {"contact": item.people[0].name or SOMEBODY, "code": code}
-        body = write({**draft.fields, **fields, "link": draft.example_link})
-        for fault in characters.faults(body[body.index("】") + 1 :], links_allowed=draft.links_allowed(0)):
-            raise BodyRefused(enterprise=names[0], fault=fault)
-        measured = segments.segments(body)
-        if measured > checks.MOST_SEGMENTS:
-            raise BodyRefused(enterprise=names[0], fault=f"{measured} segments")
+        measured = _measured(write, fields, draft) if write else 1
     return {"id": key, "campaign_id": campaign.id, "exclusion": item.exclusion, "code": code, "town": item.town, "fields": fields, "segments": measured}
+
+
+def _measured(write: texts.Write, fields: Mapping[str, Any], draft: Draft) -> int:
+    """Write the first text to a phone and return its segments. Raises BodyRefused for what a name may not bring into it."""
+    place = draft.text_step
+    assert place is not None
+    body = write({**draft.fields, **fields, "link": draft.example_link})
+    for fault in characters.faults(body[body.index("】") + 1 :], links_allowed=draft.links_allowed(place)):
+        raise BodyRefused(enterprise=fields["enterprise"], fault=fault)
+    measured = segments.segments(body)
+    if measured > checks.MOST_SEGMENTS:
+        raise BodyRefused(enterprise=fields["enterprise"], fault=f"{measured} segments")
+    return measured
 
 
 def _new_codes(session: Session, how_many: int) -> list[str]:

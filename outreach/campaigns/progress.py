@@ -93,13 +93,14 @@ def resting(session: Session, campaign: Campaign, *, settings: Settings, now: da
     """Whether waiting for a campaign brings nothing more just now.
 
     That is when nothing is due, being sent or being settled, and receipts are in or none came for `receipt_wait`. What waits for its
-    hours is not due, and what waits for a person to settle it is not being settled.
+    hours, or for the next day's quota, is not due, and what waits for a person to settle it is not being settled.
     """
     if campaign.state in ("planned", "approved", "paused", "finished", "cancelled"):
         return True
     opens = hours.campaign_opens_at(settings, campaign.definition.get("pace") or {}, now)
     moving = ("sending", "unknown") if settings.settle == "auto" else ("sending",)
-    due = and_(Delivery.state == "queued", Delivery.due_at <= now + SOON)
+    closed = exists().where(Sender.id == Delivery.sender_id, Sender.quota_until > now)
+    due = and_(Delivery.state == "queued", Delivery.due_at <= now + SOON, ~closed)
     busy = select(func.count()).where(Delivery.campaign_id == campaign.id, or_(Delivery.state.in_(moving), due if opens <= now else false()))
     if session.execute(busy).scalar_one() or (campaign.state == "canary" and opens <= now and not _waits_for_its_start(session, campaign, now=now)):
         return False

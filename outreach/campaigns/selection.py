@@ -1,14 +1,15 @@
 """Who is written to: the audience judged per enterprise and contact, and gathered into recipients, each included or excluded with a reason."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Row, Select, and_, case, exists, func, literal, or_, select
+from sqlalchemy import Row, Select, and_, case, exists, false, func, or_, select
 from sqlalchemy.orm import Session
 
 from outreach.audiences import conditions, segments
+from outreach.campaigns import reach
 from outreach.database.tables import Address, Contact, Enterprise
 from outreach.outbox import senders
 from outreach.settings import Sender
@@ -38,17 +39,22 @@ class Chosen:
     exclusion: str | None = None
 
 
-def chosen(session: Session, expression: str, *, channel: str, pool: list[Sender], alternates: int, per_address: bool) -> Iterator[Chosen]:
-    """Yield the recipients of an audience. Rows come from the database in order and are gathered as they pass."""
-    rows = session.execute(_ranked(session, expression, channel=channel, alternates=alternates), execution_options={"yield_per": SLICE})
+def chosen(session: Session, expression: str, *, channels: Collection[str], pool: list[Sender], alternates: int, per_address: bool) -> Iterator[Chosen]:
+    """Yield the recipients of an audience, whom any of the channels could reach; `pool` are the senders of texts.
+
+    Rows come from the database in order and are gathered as they pass.
+    """
+    rows = session.execute(_ranked(session, expression, channels=channels, alternates=alternates), execution_options={"yield_per": SLICE})
     for _key, of_enterprise in groupby(_by_recipient(rows, per_address), key=lambda pair: pair[0]):
         yield _gather((row for _group, row in of_enterprise), pool=pool)
 
 
-def _ranked(session: Session, expression: str, *, channel: str, alternates: int) -> Select[Any]:
+def _ranked(session: Session, expression: str, *, channels: Collection[str], alternates: int) -> Select[Any]:
     """Return enterprise by enterprise its contacts, those first whom a message can reach, and how it stands with all of them."""
     ids = conditions.selected_enterprise_ids(segments.audience(session, expression)).subquery()
-    usable = and_(Contact.phone != "", Address.suppressed_at.is_(None))
+    textable = and_(Contact.phone != "", Address.suppressed_at.is_(None)) if "sms" in channels else false()
+    in_wechat = reach.by_wechat() if "wechat" in channels else false()
+    usable = or_(textable, in_wechat)
     order = [case((usable, 0), else_=1), Contact.rank, Contact.id]
     of_enterprise: dict[str, Any] = {"partition_by": Enterprise.id, "order_by": order}
     everyone = (
@@ -63,13 +69,15 @@ def _ranked(session: Session, expression: str, *, channel: str, alternates: int)
             Contact.name.label("contact"),
             Contact.phone,
             Address.suppressed_at,
+            case((textable, 1), else_=0).label("textable"),
+            case((in_wechat, 1), else_=0).label("in_wechat"),
             func.first_value(case((usable, Contact.phone), else_="")).over(**of_enterprise).label("main_phone"),
             func.row_number().over(**of_enterprise).label("place"),
         )
         .select_from(Enterprise)
         .join(ids, ids.c[0] == Enterprise.id)
         .outerjoin(Contact, and_(Contact.enterprise_id == Enterprise.id, Contact.erased_at.is_(None)))
-        .outerjoin(Address, and_(Address.channel == literal(channel), Address.value == Contact.phone))
+        .outerjoin(Address, and_(Address.channel == "sms", Address.value == Contact.phone))
         .subquery()
     )
     kept = or_(everyone.c.place <= alternates + 1, everyone.c.place == 1)
@@ -85,17 +93,18 @@ def _by_recipient(rows: Iterable[Row[Any]], per_address: bool) -> Iterator[tuple
 
 def _gather(rows: Iterable[Row[Any]], *, pool: list[Sender]) -> Chosen:
     gathered = Chosen()
-    phones: set[str] = set()
+    known: set[str | int] = set()
     first: Row[Any] | None = None
     for row in rows:
         first = first or row
         if row.place == 1:
             gathered.enterprises.append((row.enterprise_id, row.enterprise))
-        if row.contact_id is not None and row.phone and row.suppressed_at is None and row.phone not in phones:
-            phones.add(row.phone)
-            sender = senders.serving(pool, row.phone)
-            if sender:
-                gathered.people.append(Person(row.contact_id, row.revision, row.contact, row.phone, sender.name))
+        who = row.phone or row.contact_id
+        if who is not None and (row.textable or row.in_wechat) and who not in known:
+            known.add(who)
+            sender = senders.serving(pool, row.phone) if row.textable else None
+            if sender or row.in_wechat:
+                gathered.people.append(Person(row.contact_id, row.revision, row.contact, row.phone, sender.name if sender else None))
     assert first is not None  # groupby yields no empty group
     gathered.town = first.town
     gathered.exclusion = _exclusion(first, gathered)

@@ -10,9 +10,11 @@ from sqlalchemy.orm import Session
 from outreach import tokens
 from outreach.campaigns import directory
 from outreach.contacts import cleaning
-from outreach.database.tables import CampaignStep, Delivery, MessageText, Recipient
+from outreach.database.tables import CampaignStep, Contact, Delivery, MessageText, Recipient
+from outreach.database.wechat_tables import Binding, Follower
 from outreach.errors import BadInput, NotFound
 from outreach.outbox import senders, standalone, texts
+from outreach.outbox.bound import bound
 from outreach.rendering import segments
 from outreach.settings import Settings
 
@@ -23,6 +25,10 @@ class StepMissing(NotFound):
 
 class NoPhone(BadInput):
     """{value} is no mobile number to send to; give --to 13800138000, or a phone to the account with: outreach staff add"""
+
+
+class NoFollower(BadInput):
+    """{value} is bound to no follower of the account; follow it, send it a code and the four digits, and try again."""
 
 
 @dataclass(frozen=True)
@@ -40,31 +46,46 @@ def queue(session: Session, name: str, *, to: str, step: int, settings: Settings
     found = session.execute(wanted).scalar_one_or_none()
     if found is None:
         raise StepMissing(name=name, step=step)
-    phone = _phone(to)
-    sender = senders.serving([item for item in settings.sender if item.channel == found.channel], phone)
+    address = _openid(session, to) if found.channel == "wechat" else _phone(to)
+    sender = senders.serving([item for item in settings.sender if item.channel == found.channel], address)
     if sender is None:
-        raise NoPhone(value=tokens.mask(phone))
+        raise NoPhone(value=tokens.mask(address))
     first = select(Recipient.fields).where(Recipient.campaign_id == campaign.id, Recipient.exclusion.is_(None)).order_by(Recipient.id).limit(1)
     link = tokens.link_url(settings.public_url, "x" * tokens.LINK_LENGTH)
     fields = {**campaign.fields, **(session.scalar(first) or {}), "link": link}
     digest = session.execute(select(MessageText.digest).where(MessageText.id == found.text_id)).scalar_one()
     body = texts.body(session, digest, fields)
     measured = segments.measure(body)
+    parts = 1 if found.channel == "wechat" else measured.segments
     delivery = Delivery(
         purpose=f"test:{tokens.serial()}",
         step=step,
         channel=found.channel,
         sender_id=senders.store(session, settings)[sender.name],
-        address_id=standalone.address_ids(session, found.channel, [phone])[phone],
+        address_id=standalone.address_ids(session, found.channel, [address])[address],
         text_id=found.text_id,
         fields=fields,
         state="queued",
-        segments=measured.segments,
+        segments=parts,
         due_at=now,
     )
     session.add(delivery)
     session.flush()
-    return Trial(delivery.id, {"to": tokens.mask(phone), "body": body, "units": measured.units, "segments": measured.segments})
+    return Trial(delivery.id, {"to": tokens.mask(address), "body": body, "units": measured.units, "segments": parts})
+
+
+def _openid(session: Session, value: str) -> str:
+    """Return the openid of a follower: given as such, or bound to a contact with this phone. Raises NoFollower."""
+    if session.scalar(select(Follower.id).where(Follower.openid == value)):
+        return value
+    try:
+        phone = cleaning.phone(value)
+    except cleaning.Unclean as error:
+        raise NoFollower(value=tokens.mask(value)) from error
+    found = session.scalar(select(Binding.openid).join(Contact, bound()).where(Contact.phone == phone).limit(1))
+    if found is None:
+        raise NoFollower(value=tokens.mask(phone))
+    return found
 
 
 def _phone(value: str) -> str:

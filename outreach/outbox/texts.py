@@ -101,7 +101,7 @@ def written(session: Session, digest: str, fields: Mapping[str, Any], *, filed: 
     if text.is_wechat:
         data, link = templates.wechat_data(text.template, fields), str(fields.get("link") or "")
         return Written(said, text.template.wechat.get("id", ""), data, link, templates.via(text.template))
-    return Written(said, text.template.filed, templates.variables(text.template, fields)) if filed else Written(said)
+    return Written(said, templates.filed_id(text.template), templates.variables(text.template, fields)) if filed else Written(said)
 
 
 def _text(session: Session, digest: str) -> _Text:
