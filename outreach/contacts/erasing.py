@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, exists, or_, select, text, update
 from sqlalchemy.orm import Session
 
+from outreach.contacts import openids
 from outreach.contacts.directory import CHANNELS, ContactMissing
 from outreach.database import bulk
 from outreach.database.tables import HOLDING, Address, Campaign, Contact, Delivery, Recipient, RecipientContact, Reply
@@ -100,22 +101,25 @@ def erase(session: Session, contact: int, *, now: datetime) -> Erased:
         raise ContactMissing(id=contact)
     if row.erased_at is not None:
         return Erased(contact, row.enterprise_id, changed=False)
-    numbers = (row.phone, row.phone.removeprefix("+86"), row.wechat)
+    own = openids.own(session, contact)
+    numbers = (row.phone, row.phone.removeprefix("+86"), row.wechat, *own)
     person = _Person(row.name, frozenset(number for number in numbers if len(number) >= SHORTEST_NUMBER))
-    addresses = _own_addresses(session, row)
+    addresses = _own_addresses(session, row, own)
     mine = _deliveries(contact, addresses)
     _stop(session, contact, mine, now=now)
     _empty_plans(session, contact, person)
     _empty_messages(session, mine, person)
+    openids.forget(session, contact, own, now=now)
     kept = _empty_addresses(session, addresses)
     others = session.scalars(select(Contact.id).where(Contact.phone == row.phone, Contact.phone != "", Contact.id != contact).order_by(Contact.id)).all()
     _empty_contact(session, row, now=now)
     return Erased(contact, row.enterprise_id, changed=True, kept=kept, others=others)
 
 
-def _own_addresses(session: Session, row: Contact) -> dict[int, tuple[str, str]]:
-    """Return the addresses that nobody else has, locked in their order."""
-    found: dict[int, tuple[str, str]] = {}
+def _own_addresses(session: Session, row: Contact, own: Collection[str]) -> dict[int, tuple[str, str]]:
+    """Return the addresses that nobody else has, locked in their order; `own` are the openids that are bound to this contact alone."""
+    followed = select(Address.id, Address.channel, Address.value).where(Address.channel == "wechat", Address.value.in_(own))
+    found = {key: (channel, value) for key, channel, value in session.execute(followed)}
     for channel, column in CHANNELS.items():
         value, field = getattr(row, column), getattr(Contact, column)
         shared = exists().where(field == value, Contact.id != row.id)
