@@ -14,11 +14,12 @@ import pytest
 from sqlalchemy import Row, insert, select, text, update
 
 from outreach import clock, settings
-from outreach.campaigns import approving, definition, directory, launching, planning, statement
+from outreach.campaigns import approving, definition, directory, ladder, launching, planning, progress, reach, statement
 from outreach.campaigns.definition import Definition
 from outreach.channels.base import Accepted, Message, Outcome, Receipt, Reply
 from outreach.database.engine import Database
 from outreach.database.tables import Address, Base, Contact, Delivery, Enterprise, Recipient, Sender
+from outreach.database.wechat_tables import Binding, Follower
 from outreach.links import personal, resolving
 from outreach.links.resolving import Visitor
 from outreach.outbox import receipts, senders, settle, texts
@@ -90,6 +91,33 @@ class Office:
         with self.database.write() as session:
             key = session.execute(select(Address.id).where(Address.channel == "sms", Address.value == number)).scalar_one()
             receipts.suppress(session, [{"id": key, "suppressed_at": clock.now(), "suppressed_reason": "opted_out", "suppressed_source": "staff"}])
+
+    @property
+    def wechat_id(self) -> int:
+        """The row of the office's WeChat account among the senders."""
+        with self.database.read() as session:
+            return session.execute(select(Sender.id).where(Sender.channel == "wechat", Sender.mode == self.settings.mode)).scalar_one()
+
+    def bind(self, number: str, openid: str) -> None:
+        """Let the owner of a phone follow the account, and bind his openid to all contacts with that phone."""
+        now = clock.now()
+        with self.database.write() as session:
+            session.execute(insert(Follower).values(openid=openid, follows=True, followed_at=now, subscriptions={}))
+            for contact in session.scalars(select(Contact.id).where(Contact.phone == number)).all():
+                session.execute(insert(Binding).values(openid=openid, contact_id=contact, phone=number, way="conversation", bound_at=now))
+        with self.database.write() as session:
+            reach.make_addresses(session, "wechat")
+
+    def unfollow(self, openid: str) -> None:
+        """Let somebody leave the account."""
+        self.write(update(Follower).where(Follower.openid == openid).values(follows=False, left_at=clock.now()))
+        self.write(update(Binding).where(Binding.openid == openid).values(ended_at=clock.now(), ended_reason="unsubscribed"))
+
+    def advance(self) -> None:
+        """Let the ladder write what is due, and judge the campaigns, as a worker's tick does."""
+        with self.database.write() as session:
+            progress.review(session, settings=self.settings, now=clock.now())
+            ladder.advance(session, mode=self.settings.mode, now=clock.now())
 
     # the campaigns
 
@@ -201,7 +229,12 @@ class Office:
     def record(self, *answers: tuple[Claimed, Outcome], sender_id: int | None = None) -> None:
         """Record answers."""
         with self.database.write() as session:
-            record(session, sender_id=sender_id or self.sender_id, provider="twilio", answers=answers, patience=self.patience)
+            key = sender_id or self.sender_id
+            record(session, sender_id=key, provider=self._provider(key), answers=answers, patience=self.patience)
+
+    def _provider(self, sender_id: int) -> str:
+        with self.database.read() as session:
+            return session.execute(select(Sender.provider).where(Sender.id == sender_id)).scalar_one()
 
     def send_all(self) -> list[Claimed]:
         """Claim and record as accepted until nothing is due; return all that was claimed."""
@@ -221,13 +254,14 @@ class Office:
         with self.database.write() as session:
             return settle.expire(session)
 
-    def ask(self, find: Callable[[Message], Any], *, grace: Grace | None = None) -> list[Question]:
+    def ask(self, find: Callable[[Message], Any], *, grace: Grace | None = None, sender_id: int | None = None) -> list[Question]:
         """Ask a provider about the unknown deliveries whose turn it is: `find` returns what its list shows, None when it does not answer."""
+        key = sender_id or self.sender_id
         with self.database.write() as session:
-            asked = settle.questions(session, sender_id=self.sender_id, grace=grace or self.grace)
+            asked = settle.questions(session, sender_id=key, grace=grace or self.grace, secrets=self.rules.secrets)
         answers = [Answer(question, find(question.message)) for question in asked]
         with self.database.write() as session:
-            settle.answer(session, provider="twilio", answers=answers, grace=grace or self.grace, now=clock.now())
+            settle.answer(session, provider=self._provider(key), answers=answers, grace=grace or self.grace, now=clock.now())
         return asked
 
     def elapse(self, span: timedelta) -> None:
@@ -320,7 +354,7 @@ class Databases:
 
 TIMES = {
     "delivery": ("due_at", "claimed_at", "lease_until", "final_at"),
-    "sender": ("breaker_until",),
+    "sender": ("breaker_until", "quota_until", "refreshed_at"),
     "address": ("cap_from",),
     "campaign": ("approved_at", "launched_at"),
     "campaign_step": ("until",),
@@ -337,7 +371,9 @@ def office(database: Database, home: Path, **options: Any) -> Office:
     chosen = settings.load(home, database_url=database.url, **options)
     with database.write() as session:
         known = senders.store(session, chosen)
-    return Office(database, chosen, known[chosen.sender[0].name], rules=Rules(LEASE, chosen.weekly_cap, always))
+    return Office(
+        database, chosen, known[chosen.sender[0].name], rules=Rules(LEASE, chosen.weekly_cap, always, texts.Secrets(chosen.office_key, chosen.public_url))
+    )
 
 
 def recount(desk: Office, name: str = "drive") -> dict[str, Any]:
