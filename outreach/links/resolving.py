@@ -97,10 +97,10 @@ def resolve_all(session: Session, links: Iterable[str], *, settings: Settings, n
     return {token: _visitor(door, claimed.way, people.get(claimed.recipient_id), spoken[claimed.recipient_id]) for token, (claimed, door) in held.items()}
 
 
-def by_code(session: Session, code: str, digits: str, *, address: str, settings: Settings, now: datetime) -> str:
-    """Return the token of the link that a code and the last digits of the registered phone open.
+def by_code(session: Session, code: str, digits: str, *, address: str, settings: Settings, now: datetime, way: str = "code") -> str:
+    """Return the token of the link that a code and the last digits of the registered phone open; `way` is what it says it came by.
 
-    An enterprise without a phone is known by the last six of its credit code. Raises CodeMistyped for what cannot be a code,
+    An enterprise without a phone is known by the last six of its credit code, and its link says so. Raises CodeMistyped for what cannot be a code,
     CodeUnknown alike for a wrong code and for wrong digits, and TooManyTries. The caller must commit also when this raises:
     the try is counted.
     """
@@ -111,10 +111,17 @@ def by_code(session: Session, code: str, digits: str, *, address: str, settings:
     guessing.spend(session, bounds, now=now)
     doors = _doors(session, select(Recipient).where(Recipient.code == typed), settings=settings, now=now)
     for door in doors.values():
-        if way := _way_of(session, door.recipient.id, tidy(digits)):
+        if known_by := _way_of(session, door.recipient.id, tidy(digits)):
             guessing.give_back(session, bounds)
-            return personal.make(settings.office_key, door.recipient.id, door.recipient.generation, way)
+            return personal.make(settings.office_key, door.recipient.id, door.recipient.generation, way if known_by == "code" else known_by)
     raise CodeUnknown(what="code")
+
+
+def of_codes(session: Session, codes: Collection[str], *, way: str, settings: Settings, now: datetime) -> dict[str, str]:
+    """Return the token of each code's link, for people who showed before that they are who they say; a code that opens nothing is left out."""
+    doors = _doors(session, select(Recipient).where(Recipient.code.in_(codes)), settings=settings, now=now) if codes else {}
+    found = [door.recipient for door in doors.values()]
+    return {one.code: personal.make(settings.office_key, one.id, one.generation, way) for one in found if one.code}
 
 
 def revoke(session: Session, codes: Sequence[str]) -> int:
