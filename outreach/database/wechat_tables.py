@@ -106,3 +106,18 @@ class Announcement(Base):
     sent: Mapped[int | None]
     errors: Mapped[int | None]
     ended_at: Mapped[datetime | None]
+
+
+class MassResult(Base):
+    """What became of a mass message, as the provider told it under its own id; kept also where nobody knows yet which one that is."""
+
+    __tablename__ = "mass_result"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    reference: Mapped[str] = mapped_column(unique=True)
+    status: Mapped[str]
+    total: Mapped[int]
+    filtered: Mapped[int]
+    sent: Mapped[int]
+    errors: Mapped[int]
+    received_at: Mapped[datetime]

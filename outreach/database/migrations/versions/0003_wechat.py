@@ -92,6 +92,19 @@ def _announcements() -> None:
         sa.UniqueConstraint("name", name=op.f("announcement_name_key")),
     )
     op.create_index("announcement_reference_key", "announcement", ["reference"], unique=True)
+    op.create_table(
+        "mass_result",
+        sa.Column("id", Id, nullable=False),
+        sa.Column("reference", sa.String(), nullable=False),
+        sa.Column("status", sa.String(), nullable=False),
+        sa.Column("total", Id, nullable=False),
+        sa.Column("filtered", Id, nullable=False),
+        sa.Column("sent", Id, nullable=False),
+        sa.Column("errors", Id, nullable=False),
+        sa.Column("received_at", Moment(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("mass_result_pkey")),
+        sa.UniqueConstraint("reference", name=op.f("mass_result_reference_key")),
+    )
 
 
 def _further_columns() -> None:
