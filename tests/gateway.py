@@ -41,11 +41,12 @@ PATIENCE = 20.0
 class Gateway:
     """One sandbox process; `start` after `kill` or `stop` brings it back on the same port with the same ledger."""
 
-    def __init__(self, ledger: Path, *, seed: int = 1, inbound_url: str | None = None, port: int = 0) -> None:
+    def __init__(self, ledger: Path, *, seed: int = 1, inbound_url: str | None = None, wechat_url: str | None = None, port: int = 0) -> None:
         self.path = ledger
         self.port = port
         self._seed = seed
         self._inbound_url = inbound_url
+        self._wechat_url = wechat_url
         self._process: subprocess.Popen[str] | None = None
         self._sessions: list[requests.Session] = []
 
@@ -70,6 +71,8 @@ class Gateway:
         command = [sys.executable, "-m", "outreach.sandbox", "--port", str(self.port), "--ledger", str(self.path), "--seed", str(self._seed)]
         if self._inbound_url:
             command += ["--inbound-url", self._inbound_url]
+        if self._wechat_url:
+            command += ["--wechat-url", self._wechat_url]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout
         said = self._process.stdout.readline()
@@ -109,6 +112,14 @@ class Gateway:
         """Send a text as a person would: channel, from (give it as `from_`), to, body, url."""
         message = {"from" if key == "from_" else key: value for key, value in message.items()}
         return self._json("POST", "/_sandbox/reply", {"channel": "sms", **message})
+
+    def act(self, openid: str, event: str = "text", **more: Any) -> str:
+        """Do what a person does in WeChat, and return the reference of it."""
+        return str(self._json("POST", "/_sandbox/reply", {"channel": "wechat", "openid": openid, "event": event, **more})["reference"])
+
+    def wechat(self, **change: Any) -> dict[str, Any]:
+        """Return the counters of the WeChat side; before that let people `follow`, `leave`, `block` or be tagged without a word to the office."""
+        return self._json("POST", "/_sandbox/wechat", change) if change else self._json("GET", "/_sandbox/wechat")
 
     def reset(self) -> None:
         """Empty everything."""

@@ -22,6 +22,7 @@ from outreach.settings import Settings, is_loopback
 
 HEALTH_OF_SANDBOX = "/_sandbox/health"
 HEALTH_OF_WEB = "/healthz"
+WECHAT_PATH = "/hooks/wechat"
 STARTS_WITHIN = 20.0
 
 
@@ -104,6 +105,7 @@ def sandbox(office: Office, host: str, port: int | None, ledger: Path | None, se
     """Play the provider on this machine: nothing is really sent."""
     from outreach.channels.twilio import INBOUND_PATH
     from outreach.sandbox import server
+    from outreach.sandbox.wechat.world import Account
 
     settings = office.settings
     if not settings.rehearsal:
@@ -118,6 +120,13 @@ def sandbox(office: Office, host: str, port: int | None, ledger: Path | None, se
             account_sid=settings.twilio_account_sid,
             auth_token=settings.twilio_auth_token,
             inbound_url=settings.public_url.rstrip("/") + INBOUND_PATH,
+            wechat=Account(
+                settings.wechat_app_id,
+                settings.wechat_secret,
+                settings.wechat_token,
+                settings.wechat_aes_key,
+                settings.public_url.rstrip("/") + WECHAT_PATH,
+            ),
         )
     except OSError as error:
         raise SandboxRefused(host=host, port=chosen, why=error.strerror or str(error)) from error

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from outreach.sandbox import server
+from outreach.sandbox.wechat.world import Account
 
 
 def main() -> int:
@@ -17,6 +18,12 @@ def main() -> int:
     parser.add_argument("--account-sid", default=server.ACCOUNT_SID)
     parser.add_argument("--auth-token", default=server.AUTH_TOKEN)
     parser.add_argument("--inbound-url", default=server.INBOUND_URL)
+    usual = Account()
+    parser.add_argument("--wechat-url", default=usual.hook_url)
+    parser.add_argument("--wechat-app-id", default=usual.app_id)
+    parser.add_argument("--wechat-secret", default=usual.secret)
+    parser.add_argument("--wechat-token", default=usual.token)
+    parser.add_argument("--wechat-aes-key", default=usual.aes_key)
     asked = parser.parse_args()
     try:
         server.serve(
@@ -27,6 +34,7 @@ def main() -> int:
             account_sid=asked.account_sid,
             auth_token=asked.auth_token,
             inbound_url=asked.inbound_url,
+            wechat=Account(asked.wechat_app_id, asked.wechat_secret, asked.wechat_token, asked.wechat_aes_key, asked.wechat_url),
             ready=lambda port: print(f"listening on http://{asked.host}:{port}", flush=True),
         )
     except OSError as fault:

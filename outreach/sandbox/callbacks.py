@@ -148,6 +148,9 @@ class Webhook:
         if self._epoch == self._callbacks.epoch:
             self._callbacks.host(self._address.origin).submit(self)
 
+    def heard(self, chunk: bytes) -> None:
+        """What the office says beside its status is nothing to Twilio."""
+
     def ended(self, outcome: Outcome) -> None:
         """Take the outcome of one try: the end, or another try after a while."""
         callbacks = self._callbacks

@@ -23,8 +23,51 @@ failed, silent).
     receipt_early                                      all receipts before the answer to the create
     undelivered                                        reported undelivered, 30003 or 30005
 
+At WeChat throttle is errcode 45011, error_json is -1, undelivered is `failed:user block` or `failed: system failed`, receipt_reordered
+comes 0.3 s late; a copy within the ten minutes meets rules only. There and nowhere else:
+
+    review review_blocked      40252; after review_s delivered and reported, or listed by queryblocktmplmsg (outcome failed)
+    unfollowed blocked quota   43004, 43019, 45009
+    token_expired              42001, and the token of this call has ended
+
+    wechat        an object of what the WeChat side is told; every key may be left out
+      mix                            in place of the mix above
+      token_life_s 7200, token_jump  of new tokens; true: all tokens end now
+      token_stuck                    true: 40001 for the token that stable_token goes on giving, until a forced refresh
+      force_daily 20, force_gap_s 30 forced refreshes a day, and seconds between two
+      quota_day, per_minute          {api: calls} beyond which 45009 and 45011 (defaults: the provider's for a new account);
+                                     quota_day as a number is that of message/template/send
+      clock_s 0                      the account's clock is ahead: of tokens, quotas, windows, codes
+      review_s 2, review_msgid       until the verdict; true: 40252 bears a msgid
+      duplicate_msgid same|zero      what a copy under one client_msg_id is answered, duplicate_s (600) long
+      event_msgid same|zero          MsgID of TEMPLATESENDJOBFINISH
+      encrypted false|true|compat    callbacks in safe mode, or both ways at once
+      tries 3, deadline_s 5          of each callback
+      mass_s 0.2, mass_month 4       until a mass message is reported; how many a person or all get in a month
+      window_s 172800, window_count 20   after a person's text: 45015, 45047
+      long_term                      true: one consent allows any number of subscription notices
+      templates                      {template id: [field]}: only these are filed, with these fields (40037, 47003)
+      page 10000                     openids in a page of user/get
+      snapshot                       true: OAuth gives virtual accounts
+      errors                         [{"api", "errcode": number|html|drop|hang, "times": 1}]: answers to the next calls, such as
+                                     {"api": "stable_token", "errcode": 40164, "times": null}
+
 `POST /_sandbox/reply` `{"channel":"sms","from","to","body"}`: a person's text, posted to the office (`url` names another address): 202.
-`POST /_sandbox/reset`: no ledger, no messages, no faults, no opt-outs, nothing under way: 204.
+With `{"channel":"wechat","openid","event","body"|"scene"}` a person does something in WeChat: `text`, `subscribe`, `unsubscribe`, `SCAN`
+(who does not follow yet does then), `CLICK`, `subscribe_msg_popup_event` and `subscribe_msg_change_event` (with `choices`
+{template id: accept|reject}). Beside it may stand `qr` (ticket or url of a code, in place of the scene), `url`, `encrypted`, `repeat`
+(so many times more), `forged` (badly signed), `lost` (the office never hears of it), `created` (seconds of the epoch). What the office
+answers him is a line of the ledger: `reference` is `passive-` and the MsgId, or openid:second:event; `attempt` is null.
+
+`GET /_sandbox/wechat`: `token_fetches` (`classic`, `stable`, `forced_refreshes`), `calls` by api, `today` against the quotas, `refused`
+by code, `followers`, `answers` (to people: none, text, again, other, broken). With `?openid=`: what one person has on his phone, links too.
+`POST /_sandbox/wechat` `{"follow": [openid], "leave": [], "block": [], "tags": {tag: [openid]}}`: at once, without a word to the office.
+With `{"verify": url or null}` the office's address is asked for its echo, and the answer is `{"verified": true|false}`.
+
+In the ledger a message in WeChat has the msgid as `reference`, its client_msg_id as `attempt` and as `body` the data in canonical JSON,
+else the text; a mass message is one line to `@all`, `@tag:N` or `@list:n:digest`. Who follows is kept in the file beside it (.people).
+
+`POST /_sandbox/reset`: no ledger, no messages, no faults, no opt-outs, no followers, nothing under way: 204.
 `GET /_sandbox/health`: `ok`, `accepted`, `callbacks` (sent, failed, pending; forged and how many of those were accepted), `refused` by
 code, `faults` drawn, `opted_out`.
 
@@ -37,8 +80,11 @@ from typing import Any
 
 from outreach.sandbox.callbacks import Address, Callbacks
 from outreach.sandbox.faults import Faults, FaultsMisread
+from outreach.sandbox.forms import fields
 from outreach.sandbox.ledger import Ledger
 from outreach.sandbox.twilio.doors import Twilio
+from outreach.sandbox.wechat.acts import ActMisread
+from outreach.sandbox.wechat.doors import WeChat
 from outreach.sandbox.wire import OWN_DOORS, Request, compose, compose_json
 
 NDJSON = "application/x-ndjson"
@@ -51,11 +97,12 @@ class Misread(ValueError):
 class Control:
     """Answers `/_sandbox/…`; these doors take no password, the gateway stands on loopback."""
 
-    def __init__(self, ledger: Ledger, faults: Faults, callbacks: Callbacks, twilio: Twilio, *, inbound_url: str) -> None:
+    def __init__(self, ledger: Ledger, faults: Faults, callbacks: Callbacks, twilio: Twilio, wechat: WeChat, *, inbound_url: str) -> None:
         self._ledger = ledger
         self._faults = faults
         self._callbacks = callbacks
         self._twilio = twilio
+        self._wechat = wechat
         self._inbound_url = inbound_url
         self._doors: dict[tuple[bytes, bytes], Callable[[Request], None]] = {
             (b"GET", b"health"): self._health,
@@ -64,8 +111,10 @@ class Control:
             (b"POST", b"faults"): self._set_faults,
             (b"POST", b"reply"): self._reply,
             (b"POST", b"reset"): self._reset,
+            (b"GET", b"wechat"): self._show_wechat,
+            (b"POST", b"wechat"): self._set_wechat,
         }
-        self._replies: dict[str, Callable[[dict[str, Any]], str]] = {"sms": self._text}
+        self._replies: dict[str, Callable[[dict[str, Any]], str]] = {"sms": self._text, "wechat": wechat.acts.do}
 
     def handle(self, request: Request) -> None:
         """Answer one request to our own doors."""
@@ -75,7 +124,7 @@ class Control:
         if door:
             try:
                 door(request)
-            except (Misread, FaultsMisread) as cause:
+            except (Misread, FaultsMisread, ActMisread) as cause:
                 request.reply(_wrong(400, "bad_request", str(cause)))
         elif methods:
             request.reply(_wrong(405, "method_not_allowed", f"use {' or '.join(methods)}", f"Allow: {', '.join(methods)}\r\n"))
@@ -83,7 +132,7 @@ class Control:
             request.reply(_wrong(404, "not_found", f"there is no {request.path.decode('ascii', 'replace')}"))
 
     def _health(self, request: Request) -> None:
-        callbacks, twilio = self._callbacks, self._twilio
+        callbacks, twilio, wechat = self._callbacks, self._twilio, self._wechat
         health = {
             "ok": True,
             "accepted": self._ledger.written,
@@ -91,10 +140,10 @@ class Control:
                 "sent": callbacks.sent,
                 "failed": callbacks.failed,
                 "pending": callbacks.pending,
-                "forged": twilio.receipts.forged,
-                "forged_accepted": twilio.receipts.forged_accepted,
+                "forged": twilio.receipts.forged + wechat.events.forged,
+                "forged_accepted": twilio.receipts.forged_accepted + wechat.events.forged_accepted,
             },
-            "refused": {str(code): times for code, times in sorted(twilio.refused.items())},
+            "refused": {str(code): times for code, times in sorted((twilio.refused + wechat.world.refused).items())},
             "faults": dict(self._faults.drawn),
             "opted_out": len(twilio.opted_out),
         }
@@ -108,26 +157,36 @@ class Control:
 
     def _set_faults(self, request: Request) -> None:
         self._faults.configure(request.body)
+        self._wechat.configured()
         self._show_faults(request)
 
     def _reset(self, request: Request) -> None:
         self._ledger.clear()
         self._callbacks.clear()
         self._twilio.clear()
+        self._wechat.clear()
         self._faults.clear()
         request.reply(compose(204))
 
     def _reply(self, request: Request) -> None:
-        try:
-            posted = json.loads(request.body)
-        except ValueError as cause:
-            raise Misread("a reply must be one JSON object") from cause
-        if not isinstance(posted, dict):
-            raise Misread("a reply must be one JSON object")
+        posted = _object(request, "a reply")
         send = self._replies.get(str(posted.get("channel")))
         if send is None:
             raise Misread(f"unknown channel {posted.get('channel')!r}; known: {', '.join(self._replies)}")
         request.reply(compose_json(202, {"reference": send(posted)}))
+
+    def _show_wechat(self, request: Request) -> None:
+        openid = dict(fields(request.query)).get("openid")
+        request.reply(compose_json(200, self._wechat.shown() if openid is None else self._wechat.phone(openid)))
+
+    def _set_wechat(self, request: Request) -> None:
+        posted = _object(request, "what the WeChat side is told")
+        if "verify" not in posted:
+            self._wechat.arrange(posted)
+            self._show_wechat(request)
+            return
+        url = posted["verify"] if isinstance(posted["verify"], str) else None
+        self._wechat.verify(url, lambda good: request.reply(compose_json(200, {"verified": good})))
 
     def _text(self, posted: dict[str, Any]) -> str:
         for key in ("from", "to", "body"):
@@ -139,6 +198,16 @@ class Control:
         except ValueError as cause:
             raise Misread(f"{url!r} is no http address") from cause
         return self._twilio.reply(address, posted["from"], posted["to"], posted["body"])
+
+
+def _object(request: Request, what: str) -> dict[str, Any]:
+    try:
+        posted = json.loads(request.body)
+    except ValueError as cause:
+        raise Misread(f"{what} must be one JSON object") from cause
+    if not isinstance(posted, dict):
+        raise Misread(f"{what} must be one JSON object")
+    return posted
 
 
 def _wrong(status: int, id_: str, message: str, headers: str = "") -> bytes:

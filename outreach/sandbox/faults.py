@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
 
+from outreach.sandbox.wechat import scenario
+from outreach.sandbox.wechat.scenario import Scenario, ScenarioMisread
+
 REFUSALS = ("throttle", "error_json", "error_html")
 """The message is refused and not stored: the same message must get through when it is tried again."""
 
@@ -16,6 +19,14 @@ RECEIPTS = ("receipt_late", "receipt_twice", "receipt_reordered", "receipt_lost"
 """The message is accepted and answered; what follows is out of the ordinary."""
 
 FAULTS = REFUSALS + AFTER_ACCEPTANCE + RECEIPTS
+
+AT_WECHAT = ("review", "review_blocked", "unfollowed", "blocked", "token_expired", "quota")
+"""What only WeChat does: it reads a message first, or refuses it by a code of its own. Elsewhere these pass."""
+
+TRIED_AGAIN = (*REFUSALS, "token_expired", "quota")
+"""Of the mix these hit only the first tries of a message."""
+
+KNOWN = FAULTS + AT_WECHAT
 LATE_MS = 3000.0
 LONGEST_MS = 3_600_000.0
 
@@ -44,10 +55,14 @@ class Configuration:
     latency: float = 0.0
     list_lag: float = 0.0
     late: float = LATE_MS / 1000
+    wechat: Scenario = field(default_factory=Scenario)
+    wechat_mix: dict[str, float] | None = None
+    wechat_bounds: list[tuple[float, str]] = field(default_factory=list)
 
     def shown(self) -> dict[str, Any]:
         """Return the configuration in the shape in which it is posted."""
         rules = [{"to": to, "fault": rule.fault, "times": rule.times} for to, found in self.rules.items() for rule in found]
+        at_wechat = self.wechat.shown() | ({} if self.wechat_mix is None else {"mix": self.wechat_mix})
         milliseconds = {"latency_ms": self.latency, "list_lag_ms": self.list_lag, "late_ms": self.late}
         return {
             "seed": self.seed,
@@ -55,6 +70,7 @@ class Configuration:
             "times": self.times,
             "rules": rules,
             **{key: round(seconds * 1000, 3) for key, seconds in milliseconds.items()},
+            **({"wechat": at_wechat} if at_wechat else {}),
         }
 
 
@@ -79,21 +95,24 @@ class Faults:
         self.drawn.clear()
         self._refused.clear()
 
-    def draw(self, to: str, body: str) -> str | None:
+    def draw(self, to: str, body: str, *, channel: str = "sms") -> str | None:
         """Return the fault that this try to send `body` to `to` meets, or None.
 
         A rule for the number goes first. Of the mix, a refusal hits only the first tries of a message (`times`, one unless posted):
         its further tries pass.
         """
         found = self.configuration
-        if not found.bounds and not found.rules:
+        bounds = found.wechat_bounds if channel == "wechat" else found.bounds
+        if not bounds and not found.rules:
             return None
         fault, ruled = self._by_rule(to) if found.rules else (None, False)
         if not ruled:
-            fault = self._by_mix(to, body)
-        if fault:
-            self.drawn[fault] += 1
-        return fault
+            fault = self._by_mix(to, body, bounds)
+        return self._met(fault, channel)
+
+    def ruled(self, to: str, *, channel: str) -> str | None:
+        """Return the fault that a rule has for `to`, or None: for what is no message of its own."""
+        return self._met(self._by_rule(to)[0], channel)
 
     def point(self, to: str, body: str) -> int:
         """Return 64 bits that belong to this seed, number and text: what else must be chosen about the message is read from them."""
@@ -108,11 +127,17 @@ class Faults:
                 return rule.fault, True
         return None, False
 
-    def _by_mix(self, to: str, body: str) -> str | None:
+    def _met(self, fault: str | None, channel: str) -> str | None:
+        if fault is None or (channel != "wechat" and fault in AT_WECHAT):
+            return None
+        self.drawn[fault] += 1
+        return fault
+
+    def _by_mix(self, to: str, body: str, bounds: list[tuple[float, str]]) -> str | None:
         point = self.point(to, body)
         share = point / 2**64
-        fault = next((fault for bound, fault in self.configuration.bounds if share < bound), None)
-        if fault in REFUSALS:
+        fault = next((fault for bound, fault in bounds if share < bound), None)
+        if fault in TRIED_AGAIN:
             self._refused[point] += 1
             if self._refused[point] > self.configuration.times:
                 return None
@@ -127,10 +152,11 @@ def read(text: bytes, seed: int) -> Configuration:
         raise FaultsMisread("faults must be one JSON object") from cause
     if not isinstance(posted, dict):
         raise FaultsMisread("faults must be one JSON object")
-    known = {"seed", "mix", "times", "rules", "latency_ms", "list_lag_ms", "late_ms"}
+    known = {"seed", "mix", "times", "rules", "latency_ms", "list_lag_ms", "late_ms", "wechat"}
     if unknown := sorted(posted.keys() - known):
         raise FaultsMisread(f"unknown key {unknown[0]!r}; known: {', '.join(sorted(known))}")
     mix = _mix(posted.get("mix") or {})
+    at_wechat, own_mix = _at_wechat(posted.get("wechat"))
     return Configuration(
         seed=_whole(posted, "seed", seed, lowest=None),
         mix=mix,
@@ -140,7 +166,19 @@ def read(text: bytes, seed: int) -> Configuration:
         latency=_milliseconds(posted, "latency_ms", 0.0),
         list_lag=_milliseconds(posted, "list_lag_ms", 0.0),
         late=_milliseconds(posted, "late_ms", LATE_MS),
+        wechat=at_wechat,
+        wechat_mix=own_mix,
+        wechat_bounds=_bounds(mix if own_mix is None else own_mix),
     )
+
+
+def _at_wechat(posted: Any) -> tuple[Scenario, dict[str, float] | None]:
+    """Return what the WeChat side is told, and its own mix if it has one."""
+    try:
+        told = scenario.read(posted)
+    except ScenarioMisread as cause:
+        raise FaultsMisread(str(cause)) from cause
+    return told, _mix(posted["mix"]) if posted and "mix" in posted else None
 
 
 def _mix(posted: Any) -> dict[str, float]:
@@ -158,7 +196,7 @@ def _mix(posted: Any) -> dict[str, float]:
 def _bounds(mix: dict[str, float]) -> list[tuple[float, str]]:
     """Return where each fault's share ends; by name, so that the order in which they were posted changes nothing."""
     bounds, end = [], 0.0
-    for fault in FAULTS:
+    for fault in KNOWN:
         if mix.get(fault):
             end += mix[fault]
             bounds.append((end, fault))
@@ -180,8 +218,8 @@ def _rules(posted: Any) -> dict[str, list[Rule]]:
 
 
 def _known(fault: Any) -> None:
-    if fault not in FAULTS:
-        raise FaultsMisread(f"unknown fault {fault!r}; known: {', '.join(FAULTS)}")
+    if fault not in KNOWN:
+        raise FaultsMisread(f"unknown fault {fault!r}; known: {', '.join(KNOWN)}")
 
 
 def _whole(posted: dict[str, Any], key: str, default: int, *, lowest: int | None) -> int:

@@ -25,6 +25,9 @@ class Envelope(Protocol):
     connect_timeout: float
     read_timeout: float
 
+    def heard(self, chunk: bytes) -> None:
+        """Take a part of the answer's body."""
+
     def ended(self, outcome: Outcome) -> None:
         """Take the answer's status or the kind of failure."""
 
@@ -78,6 +81,10 @@ class Line(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         self._status = self._parser.get_status_code()
+
+    def on_body(self, chunk: bytes) -> None:
+        if self._carried:
+            self._carried.heard(chunk)
 
     def on_message_complete(self) -> None:
         self._whole = self._status >= 200

@@ -14,11 +14,15 @@ from outreach.sandbox.control import Control
 from outreach.sandbox.faults import Faults
 from outreach.sandbox.ledger import Ledger
 from outreach.sandbox.twilio.doors import PREFIX, Twilio
+from outreach.sandbox.wechat.doors import PREFIXES as AT_WECHAT
+from outreach.sandbox.wechat.doors import WeChat
+from outreach.sandbox.wechat.world import Account
 from outreach.sandbox.wire import OWN_DOORS, Connection, Request, compose_json
 
 ACCOUNT_SID = "AC" + "0" * 32
 AUTH_TOKEN = "sandbox"
 INBOUND_URL = "http://127.0.0.1:8000/hooks/twilio/inbound"
+WECHAT = Account()
 BACKLOG = 4096
 STOP_LOOK = 0.1
 
@@ -26,13 +30,14 @@ STOP_LOOK = 0.1
 class Gateway:
     """Everything behind the listening socket; a further provider is a further prefix in `_doors`."""
 
-    def __init__(self, ledger: Ledger, *, seed: int, account_sid: str, auth_token: str, inbound_url: str) -> None:
+    def __init__(self, ledger: Ledger, *, seed: int, account_sid: str, auth_token: str, inbound_url: str, wechat: Account) -> None:
         self.ledger = ledger
         self.callbacks = Callbacks()
         faults = Faults(seed)
         twilio = Twilio(ledger, faults, self.callbacks, account_sid=account_sid, auth_token=auth_token)
-        control = Control(ledger, faults, self.callbacks, twilio, inbound_url=inbound_url)
-        self._doors = ((PREFIX, twilio.handle), (OWN_DOORS, control.handle))
+        self.wechat = WeChat(wechat, ledger, faults, self.callbacks)
+        control = Control(ledger, faults, self.callbacks, twilio, self.wechat, inbound_url=inbound_url)
+        self._doors = ((PREFIX, twilio.handle), *((prefix, self.wechat.handle) for prefix in AT_WECHAT), (OWN_DOORS, control.handle))
 
     def handle(self, request: Request) -> None:
         """Hand a request to whoever owns its path."""
@@ -53,6 +58,7 @@ def serve(
     account_sid: str = ACCOUNT_SID,
     auth_token: str = AUTH_TOKEN,
     inbound_url: str = INBOUND_URL,
+    wechat: Account = WECHAT,
     ready: Callable[[int], None] | None = None,
     stop: threading.Event | None = None,
 ) -> None:
@@ -63,8 +69,11 @@ def serve(
     _allow_many_connections()
     book = Ledger(ledger)
     try:
-        gateway = Gateway(book, seed=seed, account_sid=account_sid, auth_token=auth_token, inbound_url=inbound_url)
-        uvloop.run(_serve(gateway, host, port, ready, stop))
+        gateway = Gateway(book, seed=seed, account_sid=account_sid, auth_token=auth_token, inbound_url=inbound_url, wechat=wechat)
+        try:
+            uvloop.run(_serve(gateway, host, port, ready, stop))
+        finally:
+            gateway.wechat.close()
     finally:
         book.close()
 

@@ -19,7 +19,7 @@ MAX_OWN_BODY = 32 * 1024 * 1024
 OWN_DOORS = b"/_sandbox/"
 PIPELINE = 128
 JSON = "application/json"
-KEPT = frozenset((b"authorization", b"content-length", b"content-type", b"expect"))
+KEPT = frozenset((b"authorization", b"content-length", b"content-type", b"cookie", b"expect"))
 """The request headers that anyone here asks for."""
 
 BAD_REQUEST, TOO_LARGE, HEADERS_TOO_LARGE = 400, 413, 431

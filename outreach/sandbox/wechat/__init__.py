@@ -1,0 +1,20 @@
+"""One official account at WeChat, its followers' phones, and what they type.
+
+    doors      which address is which call, whose token it bears, and how an answer is spoilt
+    codes      the provider's error codes and its words for them
+    scenario   what it is told to do: token life, quotas, reviews, encrypted mode
+    world      what every part of it shares: the account, the clock, message ids, the ledger
+    tokens     access tokens, classic and stable
+    quotas     calls a day and a minute, reset at midnight in Shanghai
+    people     who follows, who spoke last, who agreed to notices
+    fields     the data of a template message, held against the provider's field types
+    messages   template message, subscription notice, customer-service message
+    masses     mass messages with their totals
+    queries    followers, scenes for QR codes, blocked messages
+    oauth      a phone's WeChat says whose it is
+    acts       what a person does: follow, scan, type, leave
+    events     posts to the office: three tries, five seconds each, plain or encrypted
+    envelopes  XML and the encryption of callbacks
+
+Written from the provider's public pages (developers.weixin.qq.com/doc/service); where they are silent, `scenario` says what is assumed.
+"""
