@@ -3,36 +3,48 @@
 from collections.abc import Callable
 
 from outreach.channels.base import Channel, Hooks
+from outreach.channels.modes import require_mode
 from outreach.channels.twilio import TwilioHooks, TwilioSms
+from outreach.channels.wechat.calls import Account
+from outreach.channels.wechat.hooks import WeChatHooks
+from outreach.channels.wechat.sending import WeChat
 from outreach.errors import Misconfigured
 from outreach.reasons import Reason
-from outreach.settings import Sender, Settings, is_loopback
+from outreach.settings import Sender, Settings
 
-PROVIDERS = {"twilio": TwilioSms}
+__all__ = ["open_account", "open_channel", "open_hooks", "require_mode"]
+
+Refresh = Callable[[], bool]
+
+PROVIDERS: dict[str, Callable[[Settings, Sender, Refresh], Channel]] = {
+    "twilio": lambda settings, sender, _: TwilioSms(settings, sender),
+    "wechat": WeChat,
+}
 
 
 class ProviderUnknown(Reason):
     """{provider} is not one of {known}"""
 
 
-def open_channel(settings: Settings, sender: Sender, *, may_refresh: Callable[[], bool] = lambda: False) -> Channel:
+def open_channel(settings: Settings, sender: Sender, *, may_refresh: Refresh = lambda: False) -> Channel:
     """Open a sender's channel inside the running event loop. `may_refresh` is asked before a new token is forced. Raises Misconfigured."""
     if sender.provider not in PROVIDERS:
         raise Misconfigured(key="sender.provider", why=ProviderUnknown(provider=sender.provider, known=", ".join(PROVIDERS)))
     require_mode(settings)
-    return PROVIDERS[sender.provider](settings, sender)
+    return PROVIDERS[sender.provider](settings, sender, may_refresh)
 
 
 def open_hooks(settings: Settings) -> list[Hooks]:
-    """Return the reader of each provider's callbacks."""
-    return [TwilioHooks(settings)]
+    """Return the reader of each provider's callbacks. Where the office has no secret with a provider nobody could be told from it."""
+    hooks: list[Hooks] = []
+    if settings.twilio_auth_token:
+        hooks.append(TwilioHooks(settings))
+    if settings.wechat_token:
+        hooks.append(WeChatHooks(settings))
+    return hooks
 
 
-def require_mode(settings: Settings) -> None:
-    """Refuse a provider in rehearsal and the sandbox in production: what is rehearsed must not reach anybody."""
-    if settings.rehearsal and not is_loopback(settings.twilio_base_url):
-        raise Misconfigured(key="twilio_base_url", why="in rehearsal it must stay on this machine")
-    if not settings.rehearsal and is_loopback(settings.twilio_base_url):
-        raise Misconfigured(key="twilio_base_url", why="in production it must be the provider's, not the sandbox")
-    if not settings.rehearsal and not (settings.twilio_account_sid and settings.twilio_auth_token):
-        raise Misconfigured(key="twilio_account_sid", why="production needs the account and its token")
+def open_account(settings: Settings, *, may_refresh: Refresh = lambda: False) -> Account:
+    """Open the office's WeChat account, for all that is asked of it apart from messages. Raises Misconfigured."""
+    require_mode(settings)
+    return Account(settings, may_refresh=may_refresh)
