@@ -31,6 +31,7 @@ COMMANDS = {
     "campaign": "outreach.cli.campaigns:campaign",
     "pledges": "outreach.cli.pledges:pledges",
     "replies": "outreach.cli.replies:replies",
+    "wechat": "outreach.cli.wechat:wechat",
     "report": "outreach.cli.reports:report",
     "staff": "outreach.cli.staff:staff",
 }

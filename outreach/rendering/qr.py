@@ -1,5 +1,7 @@
 """QR codes for paper: drawn as one SVG path, always with the same mask, so that the same address gives the same picture."""
 
+import io
+
 import segno
 
 MASK = 2
@@ -14,6 +16,13 @@ def svg(text: str, *, error: str = "m") -> str:
     size = code.symbol_size(border=QUIET)[0]
     path = "".join(_row(row, line + QUIET) for line, row in enumerate(code.matrix))
     return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size} {size}" shape-rendering="crispEdges"><path d="{path}"/></svg>'
+
+
+def png(text: str, *, error: str = "m", scale: int = 12) -> bytes:
+    """Return a QR code of `text` as a black and white PNG with its quiet zone, `scale` pixels a module."""
+    stream = io.BytesIO()
+    segno.make(text, error=error, mask=MASK, micro=False, boost_error=False).save(stream, kind="png", scale=scale, border=QUIET)
+    return stream.getvalue()
 
 
 def _row(row: bytearray, y: int) -> str:

@@ -133,7 +133,7 @@ def channel(id: str) -> str:
 
 
 def way(id: str) -> str:
-    """Return the word for the way by which a signature or a refusal came."""
+    """Return the word for the way by which a signature or a refusal came, or a WeChat was bound."""
     return {
         "link": _("personal link"),
         "code": _("code"),
@@ -141,7 +141,15 @@ def way(id: str) -> str:
         "event": _("at an event"),
         "paper": _("on paper"),
         "staff": _("by staff"),
+        "conversation": _("typed the code"),
+        "scene": _("scanned the QR code"),
+        "oauth": _("in the pledge page"),
     }.get(id, id)
+
+
+def standing(id: str) -> str:
+    """Return in words how somebody stands to the office's WeChat account."""
+    return {"bound": _("follows, bound"), "unbound": _("follows, not bound"), "left": _("follows no more")}.get(id, id)
 
 
 def state(id: str) -> str:
@@ -264,6 +272,7 @@ VALUES = {
     "meaning": meaning,
     "column": column,
     "way": way,
+    "standing": standing,
     "method": method,
     "capacity": capacity,
     "act": act,

@@ -1,0 +1,81 @@
+"""Who follows the office's account, held against the provider's own list: an event may have been lost while the office was away."""
+
+from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime
+
+from sqlalchemy import func, or_, select, update
+from sqlalchemy.orm import Session
+
+from outreach.database import bulk
+from outreach.database.tables import Address
+from outreach.database.wechat_tables import Follower
+from outreach.errors import Refused
+from outreach.links import bindings
+
+SLICE = 1000
+FEW = 100
+"""So many may be found gone without a question, whatever share they are."""
+SHARE = 0.2
+GONE = ("address", "unfollowed")
+"""Reasons for which the provider's refusal put an openid on the list of those not written to; following again lifts them."""
+
+
+class TooManyGone(Refused):
+    """The account's list holds {listed} followers; {gone} of the {known} whom we know would be taken for gone, and their WeChat unbound.
+    Make sure that wechat_app_id is the right account; then: outreach wechat sync --yes
+    """
+
+
+def found_following(session: Session, openids: Sequence[str], *, since: datetime) -> int:
+    """Note that these openids follow, but for those that left after `since`, when the list was asked for; return how many were not known to."""
+    came = 0
+    for some in _slices(list(dict.fromkeys(openids))):
+        known = set(session.scalars(select(Follower.openid).where(Follower.openid.in_(some))))
+        new = [openid for openid in some if openid not in known]
+        bulk.insert_rows(session, Follower, [{"openid": openid, "follows": True} for openid in new], ignore_conflicts=True)
+        stayed = or_(Follower.left_at.is_(None), Follower.left_at < since)
+        again = update(Follower).where(Follower.openid.in_(some), Follower.follows.is_(False), stayed).values(follows=True, left_at=None)
+        back = list(session.scalars(again.returning(Follower.openid)))
+        _let_in(session, back)
+        came += len(new) + len(back)
+    return came
+
+
+def _let_in(session: Session, openids: Collection[str]) -> None:
+    """Write again to whom the provider refused only because they did not follow."""
+    free = {"suppressed_at": None, "suppressed_reason": None, "suppressed_source": None}
+    mine = (Address.channel == "wechat", Address.value.in_(openids), Address.suppressed_reason.in_(GONE))
+    session.execute(update(Address).where(*mine).values(**free))
+
+
+def gone(session: Session, listed: Collection[str], *, since: datetime, sure: bool = False) -> list[str]:
+    """Return those whom we think to follow and whom the whole list, asked for at `since`, does not hold.
+
+    Raises TooManyGone where they are so many that the list is more likely another account's, unless `sure`.
+    """
+    came_before = or_(Follower.followed_at.is_(None), Follower.followed_at < since)
+    missing = [openid for openid in _following(session) if openid not in listed]
+    absent: list[str] = []
+    for some in _slices(missing):
+        absent += session.scalars(select(Follower.openid).where(Follower.openid.in_(some), Follower.follows.is_(True), came_before))
+    known = session.scalar(select(func.count()).select_from(Follower).where(Follower.follows.is_(True))) or 0
+    if not sure and len(absent) > max(FEW, SHARE * known):
+        raise TooManyGone(listed=len(listed), gone=len(absent), known=known)
+    return absent
+
+
+def _following(session: Session) -> Iterator[str]:
+    yield from session.scalars(select(Follower.openid).where(Follower.follows.is_(True)), execution_options={"yield_per": SLICE})
+
+
+def left(session: Session, openids: Sequence[str], *, now: datetime) -> int:
+    """Note that these follow no more, and end their bindings; return how many of those were held."""
+    ended = 0
+    for some in _slices(openids):
+        session.execute(update(Follower).where(Follower.openid.in_(some), Follower.follows.is_(True)).values(follows=False, left_at=now))
+        ended += bindings.unbind_all(session, some, reason=bindings.UNSUBSCRIBED, now=now)
+    return ended
+
+
+def _slices(openids: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (openids[start : start + SLICE] for start in range(0, len(openids), SLICE))
