@@ -14,6 +14,7 @@ from outreach.rendering.checks import Problem
 from outreach.rendering.filters import short
 from outreach.rendering.frontmatter import KeyWrong
 from outreach.rendering.templates import MessageTemplate
+from outreach.sandbox.wechat.fields import TYPES
 
 FOLDERS = [Path(__file__).parents[1] / "templates"]
 ID = "ngqIpbwh8bUfcSsECmogfXcV14J0tQlEpBO27izEYtY"
@@ -91,18 +92,18 @@ def test_a_value_that_the_head_does_not_give_is_told_with_its_line() -> None:
 GOOD_AND_BAD: dict[str, tuple[list[str], list[str]]] = {
     "thing1": (["签订《不欠薪倡议书》", "十" * 20, "a b", "1,2"], ["", "十" * 21, "上\n下", "零\u200b宽"]),
     "short_thing1": (["张建国等", "五个字以内"], ["六个字不可以"]),
-    "character_string12": (["7K3M9P", "2026-000317", "x" * 32, "a b"], ["签署码", "x" * 33, "全角Ａ", " "]),
+    "character_string12": (["7K3M9P", "2026-000317", "x" * 32], ["签署码", "x" * 33, "全角Ａ", " ", "a b"]),
     "phrase3": (["待签订", "仍待签订啊"], ["六个字不可以", "待签订！", "OK", "1月"]),
     "name4": (["张建国", "John Smith", "欧阳 · 建国"], ["十一个字的名字十一个字呀", "张3", "x" * 21]),
     "number5": (["3", "0.5", "-1"], ["三", "1,000", "9" * 33]),
     "letter6": (["abc"], ["a1", "x" * 33]),
     "symbol7": (["%", "+-"], ["a", "中", "%%%%%%"]),
     "time8": (
-        ["15:01", "2026年1月15日 17:00", "2026年1月15日17:00:30", "1月15日", "2026-01-15 09:00", "2026.01.15", "9:00~17:30", "1月1日 ~ 1月15日"],
-        ["25:00", "明天", "1月15日前", "2026年", "17点"],
+        ["15:01", "2026年1月15日", "2026年1月15日 17:00", "2026年1月15日17:00:30", "2026-01-15 09:00", "2026.01.15", "9:00~17:30"],
+        ["25:00", "明天", "1月15日", "1月15日前", "2026年", "17点"],
     ),
-    "date9": (["2026年1月15日", "2026/01/15"], ["截止1月15日", "2026年1月15日~"]),
-    "amount10": (["100元", "¥100.50", "3"], ["一百元", "12345678901", "100 元"]),
+    "date9": (["2026年1月15日", "2026/01/15"], ["截止1月15日", "2026年1月15日~", "17:00"]),
+    "amount10": (["100元", "¥100.50", "3"], ["一百元", "12345678901", "100 元", "1.234"]),
     "phone_number11": (["12333", "+86-0766-66888866", "0574-63918300"], ["12333转1", "1" * 18]),
     "car_number12": (["粤A8Z888挂", "浙B12345"], ["浙B·12345"]),
     "const13": (["是"], [""]),
@@ -119,6 +120,15 @@ def test_a_value_is_of_the_kind_that_its_key_is_named_after(key: str) -> None:
 def test_every_kind_is_tried_here() -> None:
     assert {wechat_values.kind_of(key) for key in GOOD_AND_BAD} == set(wechat_values.KINDS) - {"enum"}
     assert [wechat_values.kind_of(key) for key in ("first", "keyword1", "remark", "things1", "thing1x")] == [""] * 5
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(sorted(set(wechat_values.KINDS))), st.text(st.sampled_from("示厂年月日7K2026-/.:~ ¥元+()aZ…《》％%\n"), max_size=22), st.data())
+def test_the_gateway_takes_whatever_passes_here(kind: str, value: str, data: st.DataObject) -> None:
+    known = [one for key, (good, _bad) in GOOD_AND_BAD.items() for one in good if key.startswith(kind)]
+    value = data.draw(st.sampled_from([value, *known]))
+    if wechat_values.fault(f"{kind}1", value) is None and value.strip():
+        assert TYPES[kind](value), (kind, value)
 
 
 @settings(max_examples=80, deadline=None)
@@ -146,7 +156,7 @@ def test_a_shortened_name_always_fits(name: str, longest: int) -> None:
         ),
         (f'id = "{ID}", phrase1 = "签署码[:5]"', "", {}, "phrase1 takes Chinese characters alone, and not: 7K3M9"),
         (f'id = "{ID}", time1 = "截止日"', "", {"deadline": None}, "time1 has no value for a recipient"),
-        (f'id = "{ID}", time1 = "截止日 ~ \'前\'"', "", {}, "time1 takes a date or time such as"),
+        (f'id = "{ID}", time1 = "截止日 ~ \'前\'"', "", {}, "time1 takes a date with its year such as"),
         (
             f'id = "{ID}", thing1 = "企业名称"',
             "",

@@ -111,7 +111,7 @@ def _in_value(template: MessageTemplate, key: str, value: str, fault: wechat_val
 
 def _rules() -> dict[str, str]:
     line = _("characters that can be seen, on one line")
-    moment = _("a date or time such as 2026年1月15日 17:00, 1月15日 or 17:00, or two with ~ between them")
+    moment = _("a date with its year such as 2026年1月15日, with a time behind it if need be, or two with ~ between them")
     return {
         **dict.fromkeys(("thing", "short_thing", "const", "enum"), line),
         "character_string": _("letters, digits and signs without Chinese"),
