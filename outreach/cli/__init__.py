@@ -32,6 +32,7 @@ COMMANDS = {
     "pledges": "outreach.cli.pledges:pledges",
     "replies": "outreach.cli.replies:replies",
     "wechat": "outreach.cli.wechat:wechat",
+    "announcements": "outreach.cli.announcements:announcements",
     "report": "outreach.cli.reports:report",
     "staff": "outreach.cli.staff:staff",
 }

@@ -10,8 +10,9 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from outreach import clock
+from outreach.campaigns import announcing
 from outreach.channels import directory
-from outreach.channels.base import Acknowledgement, Hooks, Incoming, Receipt, Reply
+from outreach.channels.base import Acknowledgement, Hooks, Incoming, MassReport, Receipt, Reply
 from outreach.database.engine import Database
 from outreach.errors import BadInput
 from outreach.outbox import receipts
@@ -84,6 +85,7 @@ def committer(settings: Settings, database: Database, *, at_most: int = LARGEST_
         with database.write() as session:
             items = [item for callback in callbacks for item in callback.items]
             receipts.store(session, [item for item in items if isinstance(item, Receipt | Reply)], now=clock.now())
+            announcing.store_reports(session, [item for item in items if isinstance(item, MassReport)], now=clock.now())
 
     return GroupCommit(store, at_most=at_most)
 
