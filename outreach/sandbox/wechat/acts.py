@@ -6,8 +6,7 @@ from typing import Any
 from outreach.sandbox.callbacks import Address
 from outreach.sandbox.wechat.envelopes import Tree
 from outreach.sandbox.wechat.events import Events
-from outreach.sandbox.wechat.messages import OPENID
-from outreach.sandbox.wechat.people import People
+from outreach.sandbox.wechat.people import OPENID, People
 from outreach.sandbox.wechat.queries import Queries
 from outreach.sandbox.wechat.scenario import Mode, ScenarioMisread, mode
 from outreach.sandbox.wechat.world import World

@@ -71,8 +71,7 @@ class WeChat:
         try:
             self._route(request)
         except Declined as declined:
-            self.world.refused[declined.code] += 1
-            self.world.answer(request, declined.answer())
+            self.world.decline(request, declined)
         except Broken as broken:
             if broken.fault == "html":
                 self.world.refused[502] += 1
@@ -82,6 +81,7 @@ class WeChat:
         """Do what a new configuration wants done at once."""
         if self.world.scenario.token_jump:
             self.tokens.expire()
+        self.tokens.stick(self.world.scenario.token_stuck)
 
     def shown(self) -> dict[str, Any]:
         """Return the counters, for `GET /_sandbox/wechat`."""
@@ -96,6 +96,7 @@ class WeChat:
             "refused": {str(code): times for code, times in sorted(self.world.refused.items())},
             "followers": self.people.following,
             "answers": dict(self.events.answers),
+            "broken": self.events.broken,
         }
 
     def phone(self, openid: str) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from xml.etree import ElementTree
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
+from outreach.sandbox.wechat.scenario import Mode
+
 BLOCK = 32
 LONGEST = 1024 * 1024
 
@@ -65,7 +67,7 @@ class Envelopes:
 
     def __init__(self, token: str, aes_key: str, app_id: str) -> None:
         self._token = token
-        self._key = base64.b64decode(aes_key + "=")
+        self._aes_key = aes_key
         self._app_id = app_id.encode()
 
     def seal(self, text: str) -> str:
@@ -95,10 +97,10 @@ class Envelopes:
         """Return the signature of a callback, or of what is sealed in it."""
         return signature((self._token, timestamp, nonce, *sealed))
 
-    def answer(self, text: bytes, *, sealed: bool) -> dict[str, str]:
-        """Return the elements of the office's answer; where the callback was `sealed`, the answer must be. Raises Unreadable."""
+    def answer(self, text: bytes, mode: Mode) -> dict[str, str]:
+        """Return the elements of the office's answer, sealed in safe mode, either way where the callback came both ways. Raises Unreadable."""
         found = parse(text)
-        if not sealed:
+        if mode == "plain" or (mode == "compat" and "Encrypt" not in found):
             return found
         try:
             encrypt, given, timestamp, nonce = found["Encrypt"], found["MsgSignature"], found["TimeStamp"], found["Nonce"]
@@ -109,4 +111,5 @@ class Envelopes:
         return parse(self.open(encrypt))
 
     def _cipher(self) -> Cipher[modes.CBC]:
-        return Cipher(algorithms.AES(self._key), modes.CBC(self._key[:16]))
+        key = base64.b64decode(self._aes_key + "=")
+        return Cipher(algorithms.AES(key), modes.CBC(key[:16]))

@@ -77,6 +77,8 @@ class Events:
         self.forged = self.forged_accepted = 0
         self.answers: Counter[str] = Counter()
         """How the office answered people: `none`, `text`, `again` (the same once more), `other` (another one than before), `broken`."""
+        self.broken = ""
+        """Why the last broken one could not be shown."""
         self._answered: dict[str, str] = {}
 
     def tell(
@@ -108,7 +110,7 @@ class Events:
 
         def answered(answer: bytes) -> None:
             if reference:
-                self._answer(openid, reference, answer, sealed=mode == "safe")
+                self._answer(openid, reference, answer, mode)
 
         Post(self._world, address, payload, then=ended, on_answer=answered, forged=forged).go()
 
@@ -142,6 +144,7 @@ class Events:
         self.forged = self.forged_accepted = 0
         self.answers.clear()
         self._answered.clear()
+        self.broken = ""
 
     def _payload(self, address: Address, openid: str, xml: str, head: Tree, mode: Mode, *, forged: bool) -> bytes:
         signer = self._wrong if forged else self._envelopes
@@ -159,20 +162,21 @@ class Events:
         )
         return lines.encode() + body
 
-    def _answer(self, openid: str, reference: str, answer: bytes, *, sealed: bool) -> None:
+    def _answer(self, openid: str, reference: str, answer: bytes, mode: Mode) -> None:
         """Show the person what the office answered, once for each thing he said."""
         if answer.strip() in (b"", b"success"):
             self.answers["none"] += 1
             return
         try:
-            text = self._text(openid, self._envelopes.answer(answer, sealed=sealed))
-        except Unreadable:
+            text = self._text(openid, self._envelopes.answer(answer, mode))
+        except Unreadable as cause:
             self.answers["broken"] += 1
+            self.broken = str(cause)
             return
-        before = self._answered.setdefault(reference, text)
-        if reference in self._answered and before is not text:
-            self.answers["again" if before == text else "other"] += 1
+        if reference in self._answered:
+            self.answers["again" if self._answered[reference] == text else "other"] += 1
             return
+        self._answered[reference] = text
         self.answers["text"] += 1
         self._world.write(
             reference=f"passive-{reference}",

@@ -1,5 +1,6 @@
 """Messages to one person: the template message, the subscription notice, the customer-service message."""
 
+import asyncio
 import json
 import re
 import time
@@ -11,12 +12,11 @@ from outreach.sandbox.wechat.codes import Declined
 from outreach.sandbox.wechat.envelopes import Tree
 from outreach.sandbox.wechat.events import Events
 from outreach.sandbox.wechat.fields import canonical
-from outreach.sandbox.wechat.people import People
+from outreach.sandbox.wechat.people import OPENID, People
 from outreach.sandbox.wechat.tokens import Tokens
 from outreach.sandbox.wechat.world import World
 from outreach.sandbox.wire import Request
 
-OPENID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 TEMPLATE = re.compile(r"[A-Za-z0-9_-]{1,64}")
 LONGEST_TEXT = 2048
 EARLY_PATIENCE = 2.0
@@ -41,6 +41,7 @@ class Messages:
         self._events = events
         self._tokens = tokens
         self._recent: dict[tuple[str, str], tuple[float, int]] = {}
+        self._reviewed: set[int] = set()
         self.blocked: list[dict[str, Any]] = []
         for entry in world.ledger.entries():
             if entry["channel"] == "wechat":
@@ -62,6 +63,8 @@ class Messages:
         number = self._world.number()
         if client:
             self._recent[to, client] = (self._world.now(), number)
+        if fault in ("review", "review_blocked"):
+            self._reviewed.add(number)
         point = self._world.faults.point(to, body) if fault else 0
         block = fault == "undelivered" or self._people.get(to).blocks
         outcome = "failed" if fault == "review_blocked" else "undelivered" if block else "silent" if fault == "receipt_lost" else "delivered"
@@ -134,6 +137,7 @@ class Messages:
     def clear(self) -> None:
         """Forget every message."""
         self._recent.clear()
+        self._reviewed.clear()
         self.blocked.clear()
 
     # what was asked
@@ -173,7 +177,12 @@ class Messages:
             raise Declined(42001)
         self._world.refuse(fault)
         self._world.ledger.flush()
+        if number in self._reviewed:
+            raise self._under_review(number)
         self._world.answer(request, {"errcode": 0, "errmsg": "ok", "msgid": self._shown(number)}, fault)
+
+    def _under_review(self, number: int) -> Declined:
+        return Declined(40252, msgid=number) if self._world.scenario.review_msgid else Declined(40252)
 
     def _shown(self, number: int) -> int:
         return 0 if self._world.scenario.duplicate_msgid == "zero" else number
@@ -189,9 +198,7 @@ class Messages:
             return {"MsgType": "event", "Event": "TEMPLATESENDJOBFINISH", "MsgID": shown, "Status": status}
 
         if fault in ("review", "review_blocked"):
-            declined = Declined(40252, msgid=number) if scenario.review_msgid else Declined(40252)
-            self._world.refused[40252] += 1
-            self._world.answer(request, declined.answer())
+            self._world.decline(request, self._under_review(number))
             if fault == "review":
                 self._events.post_later(scenario.review_s, to, told("success"))
             else:
@@ -210,7 +217,7 @@ class Messages:
                 if once:
                     once.pop()()
 
-            world.later(EARLY_PATIENCE, finish)
+            asyncio.get_running_loop().call_later(EARLY_PATIENCE, finish)
             events.post_later(0.0, to, told(status), then=finish)
             return
         world.answer(request, answer, fault, point)

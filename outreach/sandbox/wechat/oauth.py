@@ -5,6 +5,7 @@ from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlencode, urlsplit
 
 from outreach.sandbox.wechat.codes import Declined
+from outreach.sandbox.wechat.people import OPENID
 from outreach.sandbox.wechat.world import World
 from outreach.sandbox.wire import Request, compose
 
@@ -26,11 +27,17 @@ class OAuth:
         A browser without either becomes a new person and keeps his cookie. `snapshot=1` (either way) makes him a virtual account.
         """
         cookies = _cookies(request.header(b"cookie"))
-        openid = asked.get("openid") or cookies.get("openid") or "o" + secrets.token_urlsafe(20)[:27]
+        openid = asked.get("openid") or cookies.get("openid") or "o" + secrets.token_urlsafe(21)[:27]
         back = asked.get("redirect_uri", "")
         parts = urlsplit(back)
         good = parts.scheme in ("http", "https") and back.isascii() and back.isprintable()
-        if asked.get("appid") != self._world.account.app_id or asked.get("response_type") != "code" or asked.get("scope") not in SCOPES or not good:
+        if (
+            asked.get("appid") != self._world.account.app_id
+            or asked.get("response_type") != "code"
+            or asked.get("scope") not in SCOPES
+            or not good
+            or not OPENID.fullmatch(openid)
+        ):
             request.reply(compose(400, "<h3>redirect_uri 参数错误</h3>".encode(), "text/html; charset=utf-8"))
             return
         code = "0" + secrets.token_urlsafe(24)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -12,6 +13,7 @@ from typing import Any
 
 from outreach.sandbox.wechat.world import World
 
+OPENID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 AFTER_AN_ACT = (60.0, 3)
 """Seconds and number of customer-service messages after following, scanning or tapping a menu (the rule of 2021-06)."""
 

@@ -23,6 +23,7 @@ class Tokens:
         self._replaced: dict[str, None] = {}
         self._classic = self._stable = ""
         self._forced: list[float] = []
+        self._stuck = False
 
     def classic(self) -> dict[str, object]:
         """Give a new token; the one before lives five minutes more (doc/service/api/base/api_getaccesstoken)."""
@@ -40,6 +41,7 @@ class Tokens:
             self._force(now)
             self.fetches["forced"] += 1
             self._end(self._stable)
+            self._stuck = False
             self._stable = self._new(now)
         else:
             self.fetches["stable"] += 1
@@ -51,7 +53,7 @@ class Tokens:
         """Raise Declined unless `token` is good."""
         if not token:
             raise Declined(41001)
-        if token in self._replaced or (self._world.scenario.token_stuck and token == self._stable and not self._forced):
+        if token in self._replaced or (self._stuck and token == self._stable):
             raise Declined(40001)
         end = self._ends.get(token)
         if end is None:
@@ -68,10 +70,15 @@ class Tokens:
         """Let one token end now."""
         self._ends[token] = 0.0
 
+    def stick(self, stuck: bool) -> None:
+        """Refuse the stable token that goes on being given (or the first one), until a forced refresh."""
+        self._stuck = stuck
+
     def clear(self) -> None:
         """Forget counts and limits; a token that someone holds stays good, for a reset is no expiry."""
         self.fetches.clear()
         self._forced.clear()
+        self._stuck = False
 
     def _force(self, now: float) -> None:
         scenario = self._world.scenario

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -21,6 +22,7 @@ BAD_GATEWAY = b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\
 REFUSED_BY_CODE = {"throttle": 45011, "error_json": -1, "unfollowed": 43004, "blocked": 43019, "quota": 45009}
 """Faults that are one errcode each."""
 
+_BREAKS = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 HOOK_URL = "http://127.0.0.1:8000/hooks/wechat"
 
 
@@ -48,6 +50,12 @@ class Broken(Exception):
 def iso(second: int) -> str:
     """Return a time as our own doors write it: `2026-01-15T09:00:00Z`."""
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _on_one_line(value: dict[str, Any]) -> str:
+    """Return `value` as JSON, readable in Chinese, and without the characters at which some readers break lines."""
+    text = json.dumps(value, ensure_ascii=False)
+    return json.dumps(value) if _BREAKS.search(text) else text
 
 
 class World:
@@ -91,7 +99,7 @@ class World:
         now = time.time()
         line = {"channel": "wechat", "reference": reference, "to": to, "body": body, "attempt": attempt, "at": iso(int(now)), "outcome": outcome}
         more = {"created": now, **more}
-        self.ledger.append(f'{json.dumps(line)[:-1]},"more":{json.dumps(more)}}}\n'.encode(), then)
+        self.ledger.append(f'{_on_one_line(line)[:-1]},"more":{_on_one_line(more)}}}\n'.encode(), then)
 
     def draw(self, to: str, body: str) -> str | None:
         """Return the fault that a message meets after it is found good; raises Declined or Broken where it is not stored."""
@@ -105,6 +113,11 @@ class World:
             raise Declined(REFUSED_BY_CODE[fault])
         if fault in REFUSALS:
             raise Broken("html")
+
+    def decline(self, request: Request, declined: Declined) -> None:
+        """Answer a call with a code, and count it."""
+        self.refused[declined.code] += 1
+        self.answer(request, declined.answer())
 
     def answer(self, request: Request, value: dict[str, Any], fault: str | None = None, point: int = 0) -> None:
         """Answer a call, or spoil the answer as `fault` says."""
