@@ -21,9 +21,7 @@ GONE = ("address", "unfollowed")
 
 
 class TooManyGone(Refused):
-    """The account's list holds {listed} followers; {gone} of the {known} whom we know would be taken for gone, and their WeChat unbound.
-    Make sure that wechat_app_id is the right account; then: outreach wechat sync --yes
-    """
+    """The list holds {listed} followers, so {gone} of our {known} would be taken for gone. If this is the right account: outreach wechat sync --yes"""
 
 
 def found_following(session: Session, openids: Sequence[str], *, since: datetime) -> int:
