@@ -32,6 +32,10 @@ THROTTLED = 429
 NOT_IN_TIME = 408
 Answer = dict[str, Any]
 NEVER = float("inf")
+REPLACEMENTS = 2
+"""Of a token that is refused within one call: what is given for the asking, then what is given by force."""
+PAUSES = (0.0, 0.5, 1.0)
+"""Seconds between looks for the token that another process renews by force: its call takes about one."""
 
 
 class OfficeClient(WeChatClient):  # type: ignore[misc]
@@ -61,10 +65,10 @@ class OfficeClient(WeChatClient):  # type: ignore[misc]
         ask = partial(self._once, "GET" if data is None else "POST", endpoint, data, params or {}, before)
         held = self._shelf.get(partial(self._grant, before))
         answer = ask(held)
-        for grant in (self._grant, self._grant_by_force):
+        for _ in range(REPLACEMENTS):
             if not isinstance(held, Token) or not _token_failed(answer):
                 break
-            held = self._shelf.instead_of(held, partial(grant, before))
+            held = self._shelf.instead_of(held, partial(self._another, before, held))
             answer = ask(held)
         return answer
 
@@ -97,11 +101,23 @@ class OfficeClient(WeChatClient):  # type: ignore[misc]
             return Trouble("unknown", reason="unreadable", of_token=True)
         return tokens.granted(value, lasts)
 
-    def _grant_by_force(self, before: float) -> Token | Trouble:
-        """Ask for a new token, which voids the old, where the day's few of these are not used up."""
-        if not self._may_refresh():
-            return Trouble("refused", codes.INVALID_TOKEN, of_token=True)
-        return self._grant(before, by_force=True)
+    def _another(self, before: float, failed: Token) -> Token | Trouble:
+        """Ask what to use in place of a token that failed: if it is the same once more, it may do; if that failed too, only force helps."""
+        if failed.doubted:
+            return self._by_force(before, failed)
+        answer = self._grant(before)
+        return answer.in_doubt() if isinstance(answer, Token) and answer.value == failed.value else answer
+
+    def _by_force(self, before: float, failed: Token) -> Token | Trouble:
+        """Ask for a new token, which voids the old. Without leave to, see whether another process is doing so at this moment."""
+        if self._may_refresh():
+            return self._grant(before, by_force=True)
+        for pause in PAUSES:
+            time.sleep(pause)
+            answer = self._grant(before)
+            if isinstance(answer, Trouble) or answer.value != failed.value:
+                return answer
+        return Trouble("refused", codes.INVALID_TOKEN, of_token=True)
 
     def _once(self, method: str, endpoint: str, data: Answer | None, params: dict[str, str], before: float, held: Token | Trouble) -> Answer | Trouble:
         if isinstance(held, Trouble):

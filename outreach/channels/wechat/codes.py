@@ -24,6 +24,7 @@ ASKED_TOO_SOON = 45066
 
 EFFECTS: dict[int, Effect] = {
     BUSY: "busy",
+    61450: "busy",
     # the access token
     INVALID_TOKEN: "token",
     40014: "token",  # invalid access_token

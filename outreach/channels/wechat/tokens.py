@@ -9,12 +9,14 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from outreach.channels.wechat.trouble import Trouble
 
 OVERLAP = 300.0
 """Seconds for which the old token is still good."""
+DOUBT = 60.0
+"""Seconds after which a refusal counts as a new one: the provider refuses good tokens now and then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +25,21 @@ class Token:
 
     value: str = field(repr=False)
     until: float
+    doubted_until: float = 0.0
 
     @property
     def fresh(self) -> bool:
         """Whether it may be used without asking."""
         return time.monotonic() < self.until
+
+    @property
+    def doubted(self) -> bool:
+        """Whether it was given again, a moment ago, after it had been refused."""
+        return time.monotonic() < self.doubted_until
+
+    def in_doubt(self) -> "Token":
+        """Return it as one that was refused and given again all the same."""
+        return replace(self, doubted_until=time.monotonic() + DOUBT)
 
     def __reduce__(self) -> str:
         raise TypeError("an access token is not to be stored")
