@@ -106,4 +106,11 @@ def shared_fields(definition: Definition | None, settings: Settings, *, now: dat
         "account": settings.wechat_name,
         "date": files.chinese_date(now, year=True),
         "deadline": files.chinese_date(deadline, year=False) if deadline else None,
+        "deadline_time": _in_full(deadline) if deadline else None,
     }
+
+
+def _in_full(deadline: datetime) -> str:
+    """Write a deadline with its year, as forms want it; one that is a day has no hour."""
+    local = deadline.astimezone(OFFICE_ZONE)
+    return files.chinese_date(deadline, year=True) + ("" if local.time() == time() else f" {local:%H:%M}")

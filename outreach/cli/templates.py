@@ -32,8 +32,10 @@ USUAL: Mapping[str, Any] = {
     "town": "逍林镇",
     "code": "7K3M9P",
     "deadline": "1月15日",
+    "deadline_time": "2026年1月15日 17:00",
     "serial": "2026-000317",
     "one_time_code": "482916",
+    "answer": "您单位已在签订名单中，如有更正请致电镇街劳动保障所。",
 }
 """An invented recipient to look at a text with."""
 UNUSUAL: Mapping[str, Any] = {
@@ -43,6 +45,7 @@ UNUSUAL: Mapping[str, Any] = {
     "enterprise_count": 3,
     "contact": "负责人",
     "deadline": "12月31日",
+    "deadline_time": "2026年12月31日 17:00",
 }
 """One whose text is as long as texts get: a principal of several enterprises with long names."""
 PHONE = "+8613800138000"

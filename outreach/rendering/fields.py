@@ -14,6 +14,7 @@ FIELDS = MappingProxyType(
         "code": "签署码",
         "link": "专属链接",
         "deadline": "截止日",  # as a short Chinese date: 1月15日
+        "deadline_time": "截止时间",  # with its year, and with the hour where it has one: 2026年1月15日 17:00
         "office": "机关全称",
         "place": "地名",
         "hotline": "咨询电话",
@@ -21,6 +22,7 @@ FIELDS = MappingProxyType(
         "date": "日期",  # of the plan: 2026年1月15日
         "serial": "编号",
         "one_time_code": "验证码",  # in messages of kind 验证码 only; never the personal code, which is 签署码
+        "answer": "答复",  # in what staff answer by hand to somebody who wrote; in nothing else
         "register": "名册",  # register.<name>.<field>
     }
 )
