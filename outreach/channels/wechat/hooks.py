@@ -75,10 +75,9 @@ class WeChatHooks:
         data = parsed(plain)
         try:
             said = parse_message(plain)
-            items = _read(said, _Fields(data))
         except (KeyError, TypeError, AttributeError, ValueError):
             raise MalformedCallback(what="MsgType") from None
-        return [_sealed(item) if sealed and isinstance(item, Reply) else item for item in items]
+        return [_sealed(item) if sealed and isinstance(item, Reply) else item for item in _read(said, _Fields(data))]
 
     def acknowledge(self, items: Sequence[Incoming], answer: str | None = None) -> Acknowledgement:
         """Say `success`, or with an `answer` what the person is to read at once, encrypted if he was."""
