@@ -170,6 +170,8 @@ def test_a_value_of_the_wrong_kind_is_told_with_its_line(body: str) -> None:
         ("示例合伙（普通合伙）", 8, "示例合伙"),
         ("Example Shoes Co., Ltd.", 15, "Example Shoes"),
         ("示例市逍林镇大桥头第一鞋业有限公司", 6, "示例市逍林…"),
+        ("示例市逍林镇示例五金塑料制品有限责任公司第二分公司", 18, "示例市逍林镇示例五金塑…第二分公司"),
+        ("示例市逍林镇示例五金塑料制品有限责任公司第二分公司", 9, "示例市逍林镇示例…"),
         ("有限公司", 3, "有限…"),
         ("有限公司", None, "有限公司"),
         ("示例鞋业", 1, "…"),
@@ -180,7 +182,7 @@ def test_a_name_loses_its_legal_form_before_its_end(name: str, n: int | None, sh
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.text(alphabet="示例鞋业有限责任公司股份集团（）个体 CoLtd.,", max_size=30), st.integers(1, 25))
+@given(st.text(alphabet="示例鞋业有限责任公司股份集团（）个体第二分厂 CoLtd.,", max_size=30), st.integers(1, 25))
 def test_a_shortened_name_fits_and_stays_as_it_is(name: str, n: int) -> None:
     once = short(name, n)
     assert len(once) <= n

@@ -7,7 +7,7 @@ from jinja2 import Undefined
 
 
 def short(name: object, n: int | None = None) -> str:
-    """Shorten an enterprise's name to at most `n` characters: first its legal form goes, then its end, for a … .
+    """Shorten an enterprise's name to at most `n` characters: first its legal form goes, then, for a …, its end, but of a branch its middle.
 
     A name that fits stays as it is. Without `n` only the legal form goes.
     """
@@ -19,7 +19,15 @@ def short(name: object, n: int | None = None) -> str:
     if len(text) <= n:
         return text
     text = _without_legal_form(text)
-    return text if len(text) <= n else text[: n - 1].rstrip() + "…"
+    if len(text) <= n:
+        return text
+    branch = _BRANCH.search(text)
+    tail = branch[0] if branch and 2 * len(branch[0]) <= n else ""
+    return text[: n - 1 - len(tail)].rstrip() + "…" + tail
+
+
+_BRANCH = re.compile(r"第[一二三四五六七八九十百零〇\d]{1,4}(?:分公司|分厂|分店|门店|营业部|项目部|工厂|车间)$")
+"""What tells one branch of a company from the next."""
 
 
 _LEGAL_FORM = re.compile(
