@@ -18,6 +18,7 @@ from outreach.rendering import templates
 from outreach.staff import accounts
 from outreach.worker import alive as workers
 
+NOT_FILED = ("not_filed", "wechat_not_filed")
 SEAL_DAYS = 30
 """Days before its end from which a certificate is to be renewed."""
 
@@ -114,7 +115,7 @@ def _templates(office: Office) -> Iterator[Check]:
             campaign=False,
         )
         for problem in problems:
-            refuses = problem.refuses and problem.id != "not_filed"  # one that no campaign uses need not be filed; the plan holds to it
+            refuses = problem.refuses and problem.id not in NOT_FILED  # one that no campaign uses need not be filed; the plan holds to it
             yield Check(_("template {name}").format(name=name), "fail" if refuses else "warn", rules.words(problem))
         good += not problems
     yield Check(_("templates"), "ok", _("{good} of {all} without a remark").format(good=good, all=len(names)))
@@ -154,7 +155,7 @@ def _senders(office: Office) -> Iterator[Check]:
             _("mend the account, then: outreach campaign resume NAME"),
         )
     for sender in office.settings.sender:
-        named = sender.from_ or sender.messaging_service or office.settings.rehearsal
+        named = sender.from_ or sender.messaging_service or office.settings.rehearsal or sender.provider != "twilio"
         cure = "" if named else _("set from or messaging_service of this sender")
         yield Check(
             _("sender {name}").format(name=sender.name), "ok" if named else "fail", f"{sender.channel}/{sender.provider} {' '.join(sender.prefixes)}", cure
