@@ -26,6 +26,7 @@ EXAMPLE: dict[str, Any] = {
     "date": "2026年1月15日",
     "serial": "2026-000317",
     "one_time_code": "482916",
+    "answer": "您单位已在签订名单中。",
     "register": {},
 }
 THREE = {**EXAMPLE, "enterprises": ["示例鞋业有限公司", "示例服装厂", "示例五金厂"], "enterprise_count": 3}

@@ -92,3 +92,11 @@ def phones_of(session: Session, openids: Collection[str]) -> dict[str, set[str]]
     for row in session.execute(statement) if openids else ():
         phones[row.openid].add(row.phone)
     return phones
+
+
+def openids_of(session: Session, phones: Collection[str]) -> set[str]:
+    """Return the openids of the contacts with these phones."""
+    if not phones:
+        return set()
+    standing = (Binding.ended_at.is_(None), Binding.phone == Contact.phone, Contact.phone.in_(phones), Contact.erased_at.is_(None))
+    return set(session.scalars(select(Binding.openid).join(Contact, Contact.id == Binding.contact_id).where(*standing)))

@@ -1,0 +1,77 @@
+"""Who said "no more": his openid and the phones he confirmed are written to no more, whichever way he said it, until he says otherwise."""
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, select, tuple_, update
+from sqlalchemy.orm import Session
+
+from outreach.database import bulk
+from outreach.database.tables import Address
+from outreach.links import bindings
+from outreach.outbox import receipts
+
+GONE = ("address", "unfollowed")
+"""Reasons of a suppression that the provider's answers set, and that coming back undoes."""
+OURS = ("staff", receipts.BY_REPLY)
+
+Place = tuple[str, str]
+"""A channel, and an address on it."""
+
+
+def obey(session: Session, said: Mapping[str, bool], *, came: Collection[str], now: datetime) -> set[str]:
+    """Suppress whoever said stop (True), lift what those set themselves who said start (False), and what the provider said of who came.
+
+    The first two hold for the openid and for the phones of the contacts that it is bound to. Return the openids that may still not be
+    written to though they said start: that was not their own doing.
+    """
+    phones = bindings.phones_of(session, said)
+    stops = _places({openid: phones[openid] for openid, stop in said.items() if stop})
+    starts = _places({openid: phones[openid] for openid, stop in said.items() if not stop})
+    returned = {("wechat", openid) for openid in came}
+    bulk.insert_rows(session, Address, [{"channel": channel, "value": value} for channel, value in sorted(stops)], ignore_conflicts=True)
+    ids = _ids(session, stops | starts | returned)
+    bulk.lock_rows(session, Address, ids.values())
+    _suppress(session, [ids[place] for place in stops], now=now)
+    _lift(session, [ids[place] for place in starts if place in ids], Address.suppressed_source == receipts.BY_REPLY)
+    _lift(session, [ids[place] for place in returned if place in ids], Address.suppressed_reason.in_(GONE) & Address.suppressed_source.not_in(OURS))
+    return _refused(session, {openid for openid, stop in said.items() if not stop})
+
+
+def by_text(session: Session, phones: Collection[str], *, now: datetime) -> None:
+    """Suppress also the openids of those who said stop by a text from their phone."""
+    openids = bindings.openids_of(session, phones)
+    places = {("wechat", openid) for openid in openids}
+    bulk.insert_rows(session, Address, [{"channel": channel, "value": value} for channel, value in sorted(places)], ignore_conflicts=True)
+    ids = _ids(session, places)
+    _suppress(session, list(ids.values()), now=now)
+
+
+def _places(phones: Mapping[str, Collection[str]]) -> set[Place]:
+    return {("wechat", openid) for openid in phones} | {("sms", phone) for own in phones.values() for phone in own}
+
+
+def _ids(session: Session, places: Iterable[Place]) -> dict[Place, int]:
+    wanted = list(places)
+    if not wanted:
+        return {}
+    rows = session.execute(select(Address.id, Address.channel, Address.value).where(tuple_(Address.channel, Address.value).in_(wanted)))
+    return {(row.channel, row.value): row.id for row in rows}
+
+
+def _suppress(session: Session, ids: Collection[int], *, now: datetime) -> None:
+    said = {"suppressed_at": now, "suppressed_reason": "opted_out", "suppressed_source": receipts.BY_REPLY}
+    receipts.suppress(session, [{"id": key, **said} for key in ids])
+
+
+def _lift(session: Session, ids: Collection[int], condition: ColumnElement[bool]) -> None:
+    cleared = {"suppressed_at": None, "suppressed_reason": None, "suppressed_source": None}
+    if ids:
+        session.execute(update(Address).where(Address.id.in_(ids), condition).values(cleared))
+
+
+def _refused(session: Session, openids: Collection[str]) -> set[str]:
+    if not openids:
+        return set()
+    wanted = (Address.channel == "wechat", Address.value.in_(openids), Address.suppressed_at.is_not(None))
+    return set(session.scalars(select(Address.value).where(*wanted)))

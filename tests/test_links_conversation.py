@@ -1,0 +1,396 @@
+"""The conversation: a code and four digits lead to the link, whatever else is said is answered, and nothing is done twice or too late."""
+
+import itertools
+import re
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import event, select, update
+
+from outreach import clock, tokens
+from outreach.channels.base import Reply
+from outreach.database.pledge_tables import Attempts
+from outreach.database.tables import Address, Campaign, Contact, Enterprise
+from outreach.database.tables import Reply as KeptReply
+from outreach.database.wechat_tables import Binding, Follower, Scene
+from outreach.links import answers, conversation, personal, resolving
+from outreach.links.understanding import Said, understand
+
+from drive import Databases, Office, office  # isort: skip
+
+ANNA, BEN = "oAnna_0000000000000000000001", "oBen_00000000000000000000002"
+GREETING, ASK, WRONG, TOO_MANY = "您好，这里是", "请再发送您登记手机号的后四位", "不符，请核对", "错误次数过多"
+STOPPED, RESTARTED, RECEIVED, MISTYPED = "已为您退订", "已为您恢复", "您的留言已收到", "这不是我们的签署码"
+LINK = re.compile(r"https?://\S+/p/(\S+)")
+_numbers = itertools.count(2**33)
+
+
+@pytest.fixture(scope="module")
+def kept() -> Iterator[Databases]:
+    databases = Databases()
+    yield databases
+    databases.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def desk(request: pytest.FixtureRequest, kept: Databases, tmp_path: Path) -> Office:
+    return office(kept.empty(request), tmp_path)
+
+
+@pytest.fixture
+def asked(desk: Office) -> Any:
+    """The recipient of a campaign that asks for the pledge: the phone ends in 0001."""
+    desk.enterprises()
+    desk.asking()
+    [recipient] = desk.recipients()
+    return recipient
+
+
+class Phone:
+    """Somebody's WeChat, held to the office's ear."""
+
+    def __init__(self, desk: Office, openid: str = ANNA) -> None:
+        self.desk, self.openid = desk, openid
+
+    def does(self, act: Any, body: str = "", *, at: datetime | None = None, now: datetime | None = None, **more: Any) -> str | None:
+        reply = said(self.openid, act, body, at=at or now or clock.now(), **more)
+        return hear(self.desk, reply, now=now)[reply.reference]
+
+    def says(self, body: str, **more: Any) -> str:
+        return str(self.does("text", body, stops=body == "退订", restarts=body == "恢复", **more))
+
+    def follows(self, scene: str = "", **more: Any) -> str:
+        return str(self.does("follow", scene=scene, **more))
+
+    def leaves(self, **more: Any) -> str | None:
+        return self.does("leave", **more)
+
+    @property
+    def known(self) -> Any:
+        [row] = [row for row in self.desk.rows(Follower) if row.openid == self.openid]
+        return row
+
+    @property
+    def bound_to(self) -> list[int]:
+        return [row.contact_id for row in self.desk.rows(Binding) if row.openid == self.openid and row.ended_at is None]
+
+
+def said(openid: str, act: Any, body: str = "", *, at: datetime | None = None, **more: Any) -> Reply:
+    return Reply("wechat", str(next(_numbers)), openid, body, act=act, account="gh_office", at=at, **more)
+
+
+def hear(desk: Office, *replies: Reply, now: datetime | None = None) -> dict[str, str | None]:
+    with desk.database.write() as session:
+        return conversation.hear(session, replies, settings=desk.settings, now=now or clock.now())
+
+
+def link_in(answer: str | None) -> str:
+    found = LINK.search(answer or "")
+    assert found, answer
+    return found[1]
+
+
+def visitor(desk: Office, answer: str | None) -> resolving.Visitor:
+    with desk.database.read() as session:
+        return resolving.resolve(session, link_in(answer), settings=desk.settings, now=clock.now())
+
+
+def meanings(desk: Office) -> list[str | None]:
+    return [row.meaning for row in desk.rows(KeptReply)]
+
+
+def suppressed(desk: Office) -> dict[str, str]:
+    return {row.value: row.suppressed_source for row in desk.rows(Address) if row.suppressed_at is not None}
+
+
+def test_following_code_and_digits_lead_to_the_link_and_bind(desk: Office, asked: Any) -> None:
+    anna = Phone(desk)
+    assert anna.follows().startswith(GREETING)
+    assert anna.says(asked.code).startswith(ASK)
+    answer = anna.says("0001")
+    assert answer.startswith("第1鞋业有限公司《不欠薪倡议书》")
+    guest = visitor(desk, answer)
+    assert (guest.recipient_id, guest.way) == (asked.id, "wechat")
+    [binding] = desk.rows(Binding)
+    assert (binding.openid, binding.way, binding.phone) == (ANNA, "conversation", "+8613800000001")
+    assert meanings(desk) == ["follow", "code", "digits"]
+    assert anna.known.asked_code is None
+
+
+def test_once_bound_the_code_alone_gives_the_link_until_the_phone_changes_or_he_leaves(desk: Office, asked: Any) -> None:
+    anna, ben = Phone(desk), Phone(desk, BEN)
+    anna.follows()
+    anna.says(f"{asked.code} 0001")
+    assert link_in(anna.says(asked.code))
+    assert ben.says(asked.code).startswith(ASK), "he is another"
+    desk.write(update(Contact).values(phone="+8613900009999"))
+    assert anna.says(asked.code).startswith(ASK)
+    assert link_in(anna.says("9999"))
+    anna.leaves()
+    assert anna.bound_to == []
+    assert not anna.known.follows
+    anna.follows()
+    assert anna.says(asked.code).startswith(ASK)
+
+
+def test_code_and_digits_in_one_message_are_enough_however_they_are_typed(desk: Office, asked: Any) -> None:
+    wide = "".join(chr(ord(c) + 0xFEE0) for c in asked.code.lower())
+    assert link_in(Phone(desk).says(f" {wide[:3]} {wide[3:]}，０００１\n"))
+    assert meanings(desk) == ["code_digits"]
+
+
+def test_a_code_that_nobody_has_is_answered_like_one_that_somebody_has(desk: Office, asked: Any) -> None:
+    other = next(code for code in iter(tokens.personal_code, "") if code != asked.code)
+    anna, ben = Phone(desk), Phone(desk, BEN)
+    assert anna.says(other) == ben.says(asked.code)
+    assert anna.says("0001") == ben.says("0002")
+    assert desk.rows(Binding) == []
+
+
+def test_guessing_is_bounded_as_on_the_page_and_counts_the_person_not_the_message(desk: Office, asked: Any) -> None:
+    anna, ben = Phone(desk), Phone(desk, BEN)
+    anna.says(asked.code)
+    for guess in range(5):
+        assert WRONG in anna.says(f"9{guess:03d}")
+    assert anna.says("0001").startswith(TOO_MANY), "the right ones too"
+    assert ben.says(f"{asked.code} 0001").startswith(TOO_MANY), "the code bears no more, from wherever"
+    desk.write(update(Attempts).values(began_at=clock.now() - timedelta(hours=2)))
+    assert link_in(anna.says("0001"))
+
+
+def test_one_person_has_twenty_wrong_tries_over_all_codes(desk: Office, asked: Any) -> None:
+    anna = Phone(desk)
+    told = [anna.says(f"{tokens.personal_code()} 1234") for _try in range(22)]
+    assert [WRONG in answer for answer in told] == [True] * 20 + [False] * 2
+    assert link_in(Phone(desk, BEN).says(f"{asked.code} 0001"))
+
+
+def test_a_code_waits_half_an_hour_for_its_digits(desk: Office, asked: Any) -> None:
+    anna, now = Phone(desk), clock.now()
+    anna.says(asked.code, now=now)
+    assert anna.says("0001", now=now + timedelta(minutes=31)).startswith(GREETING)
+    anna.says(asked.code, now=now + timedelta(minutes=32))
+    assert link_in(anna.says("0001", now=now + timedelta(minutes=61)))
+
+
+def test_a_message_that_comes_again_gets_the_same_answer_and_changes_nothing(desk: Office, asked: Any) -> None:
+    anna = Phone(desk)
+    anna.says(asked.code)
+    right, wrong = said(ANNA, "text", "0001"), said(BEN, "text", f"{asked.code} 9999")
+    first = hear(desk, right, right, wrong)
+    before = [desk.rows(table) for table in (KeptReply, Follower, Binding, Address)]
+    with desk.database.read() as session:
+        tries = session.execute(select(Attempts.key, Attempts.used).order_by(Attempts.key)).all()
+    assert hear(desk, wrong, right) == first
+    assert [desk.rows(table) for table in (KeptReply, Follower, Binding, Address)] == before
+    with desk.database.read() as session:
+        assert session.execute(select(Attempts.key, Attempts.used).order_by(Attempts.key)).all() == tries
+    assert link_in(first[right.reference])
+
+
+def test_no_stored_answer_holds_a_link_that_opens_anything(desk: Office, asked: Any) -> None:
+    token = link_in(Phone(desk).says(f"{asked.code} 0001"))
+    [reply] = desk.rows(KeptReply)
+    assert token not in reply.answer
+    assert personal.read(link_in(reply.answer).split()[0]) is None
+    assert f"/p/[{asked.id} wechat]" in reply.answer
+    assert str(asked.id) not in answers.shown(reply.answer).rpartition("/p/")[2].splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("body", "answer", "meaning"),
+    [("7K3M9", MISTYPED, "mistyped"), ("482913", MISTYPED, "mistyped"), ("谢谢你们", RECEIVED, None), ("[图片]", RECEIVED, None), ("1234", GREETING, "digits")],
+)
+def test_whatever_else_is_said_is_answered_and_what_a_person_must_read_is_left_open(desk: Office, body: str, answer: str, meaning: str | None) -> None:
+    assert Phone(desk).says(body).startswith(answer)
+    assert meanings(desk) == [meaning]
+
+
+def test_who_says_stop_is_written_to_no_more_by_openid_nor_phone_and_start_lifts_what_he_set(desk: Office, asked: Any) -> None:
+    anna = Phone(desk)
+    anna.says(f"{asked.code} 0001")
+    desk.enterprises()
+    assert anna.says("退订").startswith(STOPPED)
+    assert suppressed(desk) == {ANNA: "reply", "+8613800000001": "reply"}
+    assert anna.says("恢复").startswith(RESTARTED)
+    assert suppressed(desk) == {}
+    assert meanings(desk)[1:] == ["opt_out", "opt_in"]
+
+
+def test_start_lifts_nothing_that_staff_set_and_a_person_is_asked(desk: Office) -> None:
+    anna = Phone(desk)
+    anna.says("退订")
+    desk.write(update(Address).values(suppressed_source="staff"))
+    assert anna.says("恢复").startswith(RECEIVED)
+    assert suppressed(desk) == {ANNA: "staff"}
+    assert meanings(desk) == ["opt_out", None]
+
+
+def test_the_last_word_of_one_group_counts(desk: Office) -> None:
+    now = clock.now()
+    stop = said(ANNA, "text", "退订", stops=True, at=now - timedelta(seconds=5))
+    start = said(ANNA, "text", "恢复", restarts=True, at=now - timedelta(seconds=2))
+    hear(desk, start, stop)
+    assert suppressed(desk) == {}
+
+
+def test_following_anew_lifts_what_the_provider_said_of_who_was_gone_but_no_refusal(desk: Office) -> None:
+    for openid, reason, source in ((ANNA, "address", "43004"), (BEN, "opted_out", "staff")):
+        with desk.database.write() as session:
+            session.add(Address(channel="wechat", value=openid, suppressed_at=clock.now(), suppressed_reason=reason, suppressed_source=source))
+        Phone(desk, openid).follows()
+    assert suppressed(desk) == {BEN: "staff"}
+
+
+def test_an_older_event_that_comes_late_changes_nothing(desk: Office, asked: Any) -> None:
+    anna, now = Phone(desk), clock.now()
+    anna.follows(at=now - timedelta(minutes=5))
+    anna.says(f"{asked.code} 0001", at=now - timedelta(minutes=4))
+    assert anna.leaves(at=now - timedelta(minutes=9)) is None
+    assert anna.known.follows
+    assert anna.bound_to
+    anna.leaves(at=now - timedelta(minutes=1))
+    assert anna.does("follow", at=now - timedelta(minutes=3)) is None
+    assert not anna.known.follows
+    assert meanings(desk) == ["follow", "code_digits", "late", "leave", "late"]
+
+
+def test_who_writes_follows_even_if_nobody_told_us_that_he_came(desk: Office) -> None:
+    anna, now = Phone(desk), clock.now()
+    anna.leaves(at=now - timedelta(minutes=5))
+    anna.says("在吗", at=now - timedelta(minutes=6))
+    assert not anna.known.follows, "written before he left"
+    anna.says("在吗", at=now - timedelta(minutes=1))
+    assert anna.known.follows
+    assert anna.known.spoke_at == now - timedelta(minutes=1)
+
+
+def personal_scene(desk: Office, recipient: int) -> str:
+    with desk.database.write() as session:
+        session.add(Scene(scene="k3Jq", recipient_id=recipient, url="http://weixin.qq.com/q/1", made_at=clock.now()))
+        session.add(Scene(scene="poster1", label="镇政府", url="http://weixin.qq.com/q/2", made_at=clock.now()))
+    return "k3Jq"
+
+
+def test_who_comes_by_a_personal_qr_code_is_asked_for_his_digits_at_once(desk: Office, asked: Any) -> None:
+    scene, anna, ben = personal_scene(desk, asked.id), Phone(desk), Phone(desk, BEN)
+    assert anna.follows(scene).startswith(ASK)
+    assert link_in(anna.says("0001"))
+    assert [row.way for row in desk.rows(Binding)] == ["scene"]
+    assert link_in(anna.does("scan", scene=scene)), "bound already"
+    assert str(ben.does("scan", scene=scene)).startswith(ASK)
+    assert WRONG in ben.says("0002"), "the letter was passed on"
+    assert ben.follows("poster1").startswith(GREETING)
+
+
+def test_an_enterprise_without_a_phone_is_known_by_its_credit_code_and_binds_nobody(desk: Office, asked: Any) -> None:
+    desk.write(update(Enterprise).values(credit_code="91330282MA2AB1234X"))
+    desk.write(update(Contact).values(phone=""))
+    anna = Phone(desk)
+    for typed in ("b1234x", "91330282MA2AB1234X"):
+        anna.says(asked.code)
+        assert visitor(desk, anna.says(typed)).way == "credit"
+    assert desk.rows(Binding) == []
+
+
+def test_a_code_whose_campaign_is_over_leads_nowhere(desk: Office, asked: Any) -> None:
+    anna = Phone(desk)
+    anna.says(f"{asked.code} 0001")
+    desk.write(update(Campaign).values(launched_at=clock.now() - timedelta(days=61)))
+    assert anna.says(asked.code).startswith(ASK)
+    assert WRONG in anna.says("0001")
+
+
+def test_one_person_of_several_enterprises_reads_how_many(desk: Office) -> None:
+    shared = "+8613800001234"
+    desk.enterprises(2, phones=[shared, shared])
+    desk.asking(one_per="address")
+    [recipient] = desk.recipients()
+    anna = Phone(desk)
+    assert anna.says(f"{recipient.code} 1234").startswith("第1鞋业有限公司等2家企业《不欠薪倡议书》")
+    assert len(anna.bound_to) == 2
+
+
+def test_subscription_notices_taken_and_refused_are_remembered(desk: Office) -> None:
+    anna = Phone(desk)
+    assert anna.does("subscription", choices={"T1": "accept", "T2": "reject"}) is None
+    anna.does("subscription", choices={"T1": "reject"})
+    assert anna.known.subscriptions == {"T1": "reject", "T2": "reject"}
+
+
+def test_a_broken_text_of_the_office_loses_no_message(desk: Office, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    own = desk.settings.home / "templates" / "wechat"
+    own.mkdir(parents=True)
+    (own / "received.txt").write_text('+++\ntitle = "x"\nchannel = "wechat"\n+++\n{{ 没有 }}', encoding="utf-8")
+    assert Phone(desk).does("text", "你好") is None
+    assert meanings(desk) == [None]
+    assert "wechat/received" in caplog.text
+
+
+def test_a_group_of_many_people_takes_few_statements_and_each_gets_his_own_answer(desk: Office) -> None:
+    desk.enterprises(60)
+    desk.asking()
+    codes = [row.code for row in desk.recipients()]
+    replies = [said(f"oPerson{number:04d}", "text", code) for number, code in enumerate(codes)]
+    with desk.database.write() as session:
+        counted: list[str] = []
+        event.listen(session.get_bind(), "before_cursor_execute", lambda *seen: counted.append(seen[2]))
+        told = conversation.hear(session, replies, settings=desk.settings, now=clock.now())
+    assert len(counted) < 25, counted
+    assert all(str(answer).startswith(ASK) for answer in told.values())
+    digits = [said(f"oPerson{number:04d}", "text", f"{number + 1:04d}") for number in range(60)]
+    links = hear(desk, *digits)
+    names = [visitor(desk, links[reply.reference]).enterprises[0].name for reply in digits]
+    assert names == [f"第{number + 1}鞋业有限公司" for number in range(60)]
+    assert len(desk.rows(Binding)) == 60
+
+
+# what a message means, by itself
+
+
+@pytest.mark.parametrize(
+    ("body", "awaited", "expected"),
+    [
+        ("", False, Said("words")),
+        ("0001", False, Said("digits", digits="0001")),
+        ("9133028", True, Said("mistyped")),
+        ("91330282MA2AB1234X", True, Said("digits", digits="B1234X")),
+        ("你好，请问怎么签？", True, Said("words")),
+        ("我有0001和0002两个号", True, Said("words")),
+        ("13800138000", True, Said("digits", digits="8000")),
+        ("13800138000", False, Said("words")),
+        ("٠٠٠١", True, Said("words")),
+    ],
+)
+def test_a_message_means_what_its_words_say(body: str, awaited: bool, expected: Said) -> None:
+    assert understand(body, awaited=awaited) == expected
+
+
+@pytest.mark.parametrize("form", ["{code} 0001", "{code}0001", "0001 {code}", "{code}，0001", "我的签署码是{code}，手机尾号0001", "{code} 13800000001"])
+def test_code_and_digits_are_told_apart(form: str) -> None:
+    code = tokens.personal_code()
+    assert understand(form.format(code=code), awaited=False) == Said("code_digits", code, "0001")
+
+
+@pytest.mark.parametrize("digits", ["0001", " 00 01。", "０００１", "13800000001", "+86 138 0000 0001", "尾号0001"])
+def test_digits_are_read_however_they_come(digits: str) -> None:
+    assert understand(digits, awaited=True) == Said("digits", digits="0001")
+
+
+@given(st.text(max_size=100), st.booleans())
+def test_every_message_means_something_and_gives_no_code_that_is_none(body: str, awaited: bool) -> None:
+    read = understand(body, awaited=awaited)
+    assert (read.meaning in ("code", "code_digits")) == bool(read.code)
+    assert not read.code or tokens.is_personal_code(read.code)
+    assert re.fullmatch(r"[0-9]{4}|[0-9A-Z]{6}|", read.digits)
+
+
+@given(st.sampled_from(["{code}", " {code}。", "{code} ", "签署码：{code}", "{code}谢谢"]), st.booleans(), st.integers(0))
+def test_a_code_is_found_among_other_words(form: str, awaited: bool, _seed: int) -> None:
+    code = tokens.personal_code()
+    assert understand(form.format(code=code), awaited=awaited) == Said("code", code)
