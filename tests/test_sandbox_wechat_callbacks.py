@@ -32,6 +32,7 @@ def running(tmp_path_factory: pytest.TempPathFactory, door: Door) -> Iterator[Ga
 
 @pytest.fixture
 def gateway(running: Gateway, door: Door) -> Gateway:
+    running.settled()  # what is under way still would reach the door of the next test
     running.reset()
     door.clear()
     return running

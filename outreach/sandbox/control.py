@@ -52,7 +52,11 @@ comes 0.3 s late; a copy within the ten minutes meets rules only. There and nowh
       errors                         [{"api", "errcode": number|html|drop|hang, "times": 1}]: answers to the next calls, such as
                                      {"api": "stable_token", "errcode": 40164, "times": null}
 
+At Aliyun throttle is `Throttling.User`, error_json `isp.SYSTEM_ERROR`, error_html a 503, undelivered `UNDELIV` or `MK:0001`; a request
+is refused, or its answer spoilt, by what is drawn for any of its texts; receipt_reordered comes 0.3 s late.
+
 `POST /_sandbox/reply` `{"channel":"sms","from","to","body"}`: a person's text, posted to the office (`url` names another address): 202.
+With `"provider":"aliyun"` it comes by Aliyun's push (SmsUp); `to` is then the port that it was sent to.
 With `{"channel":"wechat","openid","event","body"|"scene"}` a person does something in WeChat: `text`, `subscribe`, `unsubscribe`, `SCAN`
 (who does not follow yet does then), `CLICK`, `subscribe_msg_popup_event` and `subscribe_msg_change_event` (with `choices`
 {template id: accept|reject}). Beside it may stand `qr` (ticket or url of a code, in place of the scene), `url`, `encrypted`, `repeat`
@@ -67,6 +71,10 @@ With `{"verify": url or null}` the office's address is asked for its echo, and t
 In the ledger a message in WeChat has the msgid as `reference`, its client_msg_id as `attempt` and as `body` the data in canonical JSON,
 else the text; a mass message is one line to `@all`, `@tag:N` or `@list:n:digest`. Who follows is kept in the file beside it (.people).
 
+`POST /_sandbox/aliyun` `{"templates": {code: text with ${name}}, "per_number": 50, "daily": 0, "codes": {number or *: code}, "messages":
+{code: words}}` replaces what is filed with the Aliyun account (without templates every code is good, and the ledger shows code and values),
+its limits of a day, and the codes with which it refuses a request that holds a number. `GET` shows calls, sizes of batches, refusals.
+
 `POST /_sandbox/reset`: no ledger, no messages, no faults, no opt-outs, no followers, nothing under way: 204.
 `GET /_sandbox/health`: `ok`, `accepted`, `callbacks` (sent, failed, pending; forged and how many of those were accepted), `refused` by
 code, `faults` drawn, `opted_out`.
@@ -75,9 +83,11 @@ What is wrong is answered 400 with `{"error": {"id", "message"}}` on one line.
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from outreach.sandbox.aliyun.doors import Aliyun, Misarranged
 from outreach.sandbox.callbacks import Address, Callbacks
 from outreach.sandbox.faults import Faults, FaultsMisread
 from outreach.sandbox.forms import fields
@@ -97,12 +107,15 @@ class Misread(ValueError):
 class Control:
     """Answers `/_sandbox/…`; these doors take no password, the gateway stands on loopback."""
 
-    def __init__(self, ledger: Ledger, faults: Faults, callbacks: Callbacks, twilio: Twilio, wechat: WeChat, *, inbound_url: str) -> None:
+    def __init__(
+        self, ledger: Ledger, faults: Faults, callbacks: Callbacks, twilio: Twilio, wechat: WeChat, aliyun: Aliyun, *, inbound_url: str
+    ) -> None:
         self._ledger = ledger
         self._faults = faults
         self._callbacks = callbacks
         self._twilio = twilio
         self._wechat = wechat
+        self._aliyun = aliyun
         self._inbound_url = inbound_url
         self._doors: dict[tuple[bytes, bytes], Callable[[Request], None]] = {
             (b"GET", b"health"): self._health,
@@ -113,6 +126,8 @@ class Control:
             (b"POST", b"reset"): self._reset,
             (b"GET", b"wechat"): self._show_wechat,
             (b"POST", b"wechat"): self._set_wechat,
+            (b"GET", b"aliyun"): self._show_aliyun,
+            (b"POST", b"aliyun"): self._set_aliyun,
         }
         self._replies: dict[str, Callable[[dict[str, Any]], str]] = {"sms": self._text, "wechat": wechat.acts.do}
 
@@ -124,7 +139,7 @@ class Control:
         if door:
             try:
                 door(request)
-            except (Misread, FaultsMisread, ActMisread) as cause:
+            except (Misread, FaultsMisread, ActMisread, Misarranged) as cause:
                 request.reply(_wrong(400, "bad_request", str(cause)))
         elif methods:
             request.reply(_wrong(405, "method_not_allowed", f"use {' or '.join(methods)}", f"Allow: {', '.join(methods)}\r\n"))
@@ -132,7 +147,10 @@ class Control:
             request.reply(_wrong(404, "not_found", f"there is no {request.path.decode('ascii', 'replace')}"))
 
     def _health(self, request: Request) -> None:
-        callbacks, twilio, wechat = self._callbacks, self._twilio, self._wechat
+        callbacks, twilio, wechat, aliyun = self._callbacks, self._twilio, self._wechat, self._aliyun
+        refused: Counter[Any] = Counter()
+        for counted in (twilio.refused, wechat.world.refused, aliyun.refused):
+            refused.update(counted)
         health = {
             "ok": True,
             "accepted": self._ledger.written,
@@ -140,10 +158,10 @@ class Control:
                 "sent": callbacks.sent,
                 "failed": callbacks.failed,
                 "pending": callbacks.pending,
-                "forged": twilio.receipts.forged + wechat.events.forged,
-                "forged_accepted": twilio.receipts.forged_accepted + wechat.events.forged_accepted,
+                "forged": twilio.receipts.forged + wechat.events.forged + aliyun.pushes.forged,
+                "forged_accepted": twilio.receipts.forged_accepted + wechat.events.forged_accepted + aliyun.pushes.forged_accepted,
             },
-            "refused": {str(code): times for code, times in sorted((twilio.refused + wechat.world.refused).items())},
+            "refused": {str(code): times for code, times in sorted(refused.items(), key=lambda pair: str(pair[0]))},
             "faults": dict(self._faults.drawn),
             "opted_out": len(twilio.opted_out),
         }
@@ -164,8 +182,9 @@ class Control:
         self._ledger.clear()
         self._callbacks.clear()
         self._twilio.clear()
-        self._wechat.clear()
         self._faults.clear()
+        self._wechat.clear()
+        self._aliyun.clear()
         request.reply(compose(204))
 
     def _reply(self, request: Request) -> None:
@@ -188,15 +207,25 @@ class Control:
         url = posted["verify"] if isinstance(posted["verify"], str) else None
         self._wechat.verify(url, lambda good: request.reply(compose_json(200, {"verified": good})))
 
+    def _show_aliyun(self, request: Request) -> None:
+        request.reply(compose_json(200, self._aliyun.shown()))
+
+    def _set_aliyun(self, request: Request) -> None:
+        self._aliyun.arrange(_object(request, "what the Aliyun side is told"))
+        self._show_aliyun(request)
+
     def _text(self, posted: dict[str, Any]) -> str:
         for key in ("from", "to", "body"):
             if not isinstance(posted.get(key), str) or (key != "body" and not posted[key]):
                 raise Misread(f'a text needs "{key}" as text')
+        aliyun = posted.get("provider") == "aliyun"
         url = posted.get("url") or self._inbound_url
         try:
             address = Address.parse(str(url))
         except ValueError as cause:
             raise Misread(f"{url!r} is no http address") from cause
+        if aliyun:
+            return self._aliyun.pushes.reply(posted["from"], posted["to"], posted["body"], posted.get("url"))
         return self._twilio.reply(address, posted["from"], posted["to"], posted["body"])
 
 

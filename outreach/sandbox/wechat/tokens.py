@@ -75,7 +75,9 @@ class Tokens:
         self._stuck = stuck
 
     def clear(self) -> None:
-        """Forget counts and limits; a token that someone holds stays good, for a reset is no expiry."""
+        """Forget counts and limits; a token that someone holds stays good for its usual time, for a reset is no expiry."""
+        latest = self._world.now() + self._world.scenario.token_life_s
+        self._ends = {token: min(end, latest) for token, end in self._ends.items()}
         self.fetches.clear()
         self._forced.clear()
         self._stuck = False
