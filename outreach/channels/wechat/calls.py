@@ -126,9 +126,8 @@ class Account:
         """
         whom: dict[str, Any] = {"is_to_all": True} if tag is None else {"is_to_all": False, "tag_id": tag}
         answer = self._client.call("message/mass/sendall", {"filter": whom, "msgtype": "text", "text": {"content": text}, "clientmsgid": name})
-        if isinstance(answer, Trouble) and answer.code == codes.ALREADY_SENT and answer.msg_id:
-            return answer.msg_id
-        known = reference(_read(answer).get("msg_id"))
+        known_before = isinstance(answer, Trouble) and answer.code == codes.ALREADY_SENT
+        known = answer.msg_id if isinstance(answer, Trouble) and known_before else reference(_read(answer).get("msg_id"))
         if not known:
             raise Trouble("unknown", reason="no msg_id").error()
         return known
