@@ -41,12 +41,23 @@ PATIENCE = 20.0
 class Gateway:
     """One sandbox process; `start` after `kill` or `stop` brings it back on the same port with the same ledger."""
 
-    def __init__(self, ledger: Path, *, seed: int = 1, inbound_url: str | None = None, wechat_url: str | None = None, port: int = 0) -> None:
+    def __init__(
+        self,
+        ledger: Path,
+        *,
+        seed: int = 1,
+        inbound_url: str | None = None,
+        wechat_url: str | None = None,
+        office: str | None = None,
+        port: int = 0,
+    ) -> None:
+        """`office` is where the pushes of Aliyun go, without a path."""
         self.path = ledger
         self.port = port
         self._seed = seed
         self._inbound_url = inbound_url
         self._wechat_url = wechat_url
+        self._office = office
         self._process: subprocess.Popen[str] | None = None
         self._sessions: list[requests.Session] = []
 
@@ -73,6 +84,9 @@ class Gateway:
             command += ["--inbound-url", self._inbound_url]
         if self._wechat_url:
             command += ["--wechat-url", self._wechat_url]
+        if self._office:
+            hooks = f"{self._office}/hooks/aliyun/sandbox"
+            command += ["--aliyun-report-url", f"{hooks}/report", "--aliyun-reply-url", f"{hooks}/reply"]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout
         said = self._process.stdout.readline()
@@ -120,6 +134,10 @@ class Gateway:
     def wechat(self, **change: Any) -> dict[str, Any]:
         """Return the counters of the WeChat side; before that let people `follow`, `leave`, `block` or be tagged without a word to the office."""
         return self._json("POST", "/_sandbox/wechat", change) if change else self._json("GET", "/_sandbox/wechat")
+
+    def aliyun(self, **told: Any) -> dict[str, Any]:
+        """Return the counters of the Aliyun side; before that tell it what is filed, its limits and codes."""
+        return self._json("POST", "/_sandbox/aliyun", told) if told else self._json("GET", "/_sandbox/aliyun")
 
     def reset(self) -> None:
         """Empty everything."""

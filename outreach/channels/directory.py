@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from outreach.channels.aliyun import AliyunHooks, AliyunSms
 from outreach.channels.base import Channel, Hooks
 from outreach.channels.modes import require_mode
 from outreach.channels.twilio import TwilioHooks, TwilioSms
@@ -19,6 +20,7 @@ Refresh = Callable[[], bool]
 PROVIDERS: dict[str, Callable[[Settings, Sender, Refresh], Channel]] = {
     "twilio": lambda settings, sender, _: TwilioSms(settings, sender),
     "wechat": WeChat,
+    "aliyun": lambda settings, sender, _: AliyunSms(settings, sender),
 }
 
 
@@ -41,6 +43,8 @@ def open_hooks(settings: Settings) -> list[Hooks]:
         hooks.append(TwilioHooks(settings))
     if settings.wechat_token:
         hooks.append(WeChatHooks(settings))
+    if settings.aliyun_hook_word:
+        hooks.append(AliyunHooks(settings))
     return hooks
 
 

@@ -103,8 +103,10 @@ def schedule(office: Office) -> None:
 @pass_office
 def sandbox(office: Office, host: str, port: int | None, ledger: Path | None, seed: int) -> None:
     """Play the provider on this machine: nothing is really sent."""
+    from outreach.channels import aliyun
     from outreach.channels.twilio import INBOUND_PATH
     from outreach.sandbox import server
+    from outreach.sandbox.aliyun.doors import Account as AliyunAccount
     from outreach.sandbox.wechat.world import Account
 
     settings = office.settings
@@ -126,6 +128,11 @@ def sandbox(office: Office, host: str, port: int | None, ledger: Path | None, se
                 settings.wechat_token,
                 settings.wechat_aes_key,
                 settings.public_url.rstrip("/") + WECHAT_PATH,
+            ),
+            aliyun=AliyunAccount(
+                settings.aliyun_access_key_id,
+                settings.aliyun_access_key_secret,
+                *(settings.public_url.rstrip("/") + path.format(word=settings.aliyun_hook_word) for path in (aliyun.REPORT_PATH, aliyun.REPLY_PATH)),
             ),
         )
     except OSError as error:

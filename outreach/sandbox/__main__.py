@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from outreach.sandbox import server
+from outreach.sandbox.aliyun.doors import Account as AliyunAccount
 from outreach.sandbox.wechat.world import Account
 
 
@@ -24,6 +25,11 @@ def main() -> int:
     parser.add_argument("--wechat-secret", default=usual.secret)
     parser.add_argument("--wechat-token", default=usual.token)
     parser.add_argument("--wechat-aes-key", default=usual.aes_key)
+    at_aliyun = AliyunAccount()
+    parser.add_argument("--aliyun-access-key-id", default=at_aliyun.access_key_id)
+    parser.add_argument("--aliyun-secret", default=at_aliyun.secret)
+    parser.add_argument("--aliyun-report-url", default=at_aliyun.report_url)
+    parser.add_argument("--aliyun-reply-url", default=at_aliyun.reply_url)
     asked = parser.parse_args()
     try:
         server.serve(
@@ -35,6 +41,7 @@ def main() -> int:
             auth_token=asked.auth_token,
             inbound_url=asked.inbound_url,
             wechat=Account(asked.wechat_app_id, asked.wechat_secret, asked.wechat_token, asked.wechat_aes_key, asked.wechat_url),
+            aliyun=AliyunAccount(asked.aliyun_access_key_id, asked.aliyun_secret, asked.aliyun_report_url, asked.aliyun_reply_url),
             ready=lambda port: print(f"listening on http://{asked.host}:{port}", flush=True),
         )
     except OSError as fault:

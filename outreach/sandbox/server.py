@@ -9,6 +9,9 @@ from pathlib import Path
 
 import uvloop
 
+from outreach.sandbox.aliyun.doors import PATH as AT_ALIYUN
+from outreach.sandbox.aliyun.doors import Account as AliyunAccount
+from outreach.sandbox.aliyun.doors import Aliyun
 from outreach.sandbox.callbacks import Callbacks
 from outreach.sandbox.control import Control
 from outreach.sandbox.faults import Faults
@@ -23,6 +26,7 @@ ACCOUNT_SID = "AC" + "0" * 32
 AUTH_TOKEN = "sandbox"
 INBOUND_URL = "http://127.0.0.1:8000/hooks/twilio/inbound"
 WECHAT = Account()
+ALIYUN = AliyunAccount()
 BACKLOG = 4096
 STOP_LOOK = 0.1
 
@@ -30,13 +34,16 @@ STOP_LOOK = 0.1
 class Gateway:
     """Everything behind the listening socket; a further provider is a further prefix in `_doors`."""
 
-    def __init__(self, ledger: Ledger, *, seed: int, account_sid: str, auth_token: str, inbound_url: str, wechat: Account) -> None:
+    def __init__(
+        self, ledger: Ledger, *, seed: int, account_sid: str, auth_token: str, inbound_url: str, wechat: Account, aliyun: AliyunAccount
+    ) -> None:
         self.ledger = ledger
         self.callbacks = Callbacks()
         faults = Faults(seed)
         twilio = Twilio(ledger, faults, self.callbacks, account_sid=account_sid, auth_token=auth_token)
         self.wechat = WeChat(wechat, ledger, faults, self.callbacks)
-        control = Control(ledger, faults, self.callbacks, twilio, self.wechat, inbound_url=inbound_url)
+        self._aliyun = Aliyun(aliyun, ledger, faults, self.callbacks)
+        control = Control(ledger, faults, self.callbacks, twilio, self.wechat, self._aliyun, inbound_url=inbound_url)
         self._doors = ((PREFIX, twilio.handle), *((prefix, self.wechat.handle) for prefix in AT_WECHAT), (OWN_DOORS, control.handle))
 
     def handle(self, request: Request) -> None:
@@ -45,6 +52,9 @@ class Gateway:
             if request.path.startswith(prefix):
                 handle(request)
                 return
+        if request.path == AT_ALIYUN:
+            self._aliyun.handle(request)
+            return
         message = f"there is no {request.path.decode('ascii', 'replace')}"
         request.reply(compose_json(404, {"error": {"id": "not_found", "message": message}}))
 
@@ -59,6 +69,7 @@ def serve(
     auth_token: str = AUTH_TOKEN,
     inbound_url: str = INBOUND_URL,
     wechat: Account = WECHAT,
+    aliyun: AliyunAccount = ALIYUN,
     ready: Callable[[int], None] | None = None,
     stop: threading.Event | None = None,
 ) -> None:
@@ -69,7 +80,7 @@ def serve(
     _allow_many_connections()
     book = Ledger(ledger)
     try:
-        gateway = Gateway(book, seed=seed, account_sid=account_sid, auth_token=auth_token, inbound_url=inbound_url, wechat=wechat)
+        gateway = Gateway(book, seed=seed, account_sid=account_sid, auth_token=auth_token, inbound_url=inbound_url, wechat=wechat, aliyun=aliyun)
         try:
             uvloop.run(_serve(gateway, host, port, ready, stop))
         finally:

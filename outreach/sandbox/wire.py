@@ -19,8 +19,10 @@ MAX_OWN_BODY = 32 * 1024 * 1024
 OWN_DOORS = b"/_sandbox/"
 PIPELINE = 128
 JSON = "application/json"
-KEPT = frozenset((b"authorization", b"content-length", b"content-type", b"cookie", b"expect"))
-"""The request headers that anyone here asks for."""
+KEPT = frozenset((b"accept", b"authorization", b"content-length", b"content-type", b"cookie", b"expect", b"host"))
+"""The request headers that anyone here asks for, beside those of Aliyun, which begin with SIGNED."""
+
+SIGNED = b"x-acs-"
 
 BAD_REQUEST, TOO_LARGE, HEADERS_TOO_LARGE = 400, 413, 431
 """As plain numbers: a look-up in an enum for each header is a tenth of a request."""
@@ -56,7 +58,7 @@ class Request:
         self.keep_alive = True
 
     def header(self, name: bytes) -> bytes:
-        """Return the value of the header `name` (one of KEPT), or nothing."""
+        """Return the value of the header `name` (one of KEPT or SIGNED), or nothing."""
         return self.headers.get(name, b"")
 
     def reply(self, answer: bytes, *, after: float = 0.0, close: bool = False) -> None:
@@ -162,7 +164,7 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         name = name.lower()
-        if name in KEPT:
+        if name in KEPT or name.startswith(SIGNED):
             self._incoming.headers[name] = value
 
     def on_headers_complete(self) -> None:

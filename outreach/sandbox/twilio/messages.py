@@ -60,7 +60,7 @@ class Messages:
         self._account = account_sid
         self._forget()
         for place, entry in enumerate(ledger.entries()):
-            if entry["channel"] == "sms":
+            if entry["channel"] == "sms" and "provider" not in entry["more"]:
                 self._restore(place, entry)
 
     def __len__(self) -> int:
