@@ -248,5 +248,5 @@ def _ways() -> dict[str, str]:
 def _value_line(key: str, value: str) -> str:
     limit = wechat_values.KINDS.get(wechat_values.kind_of(key))
     if limit is None or not limit.longest:
-        return f"  {key}: {value}"
+        return _("  {key}: {value}").format(key=key, value=value)
     return _("  {key}: {value} ({length} of {longest} characters)").format(key=key, value=value, length=len(value), longest=limit.longest)

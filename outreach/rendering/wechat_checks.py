@@ -111,7 +111,7 @@ def _in_value(template: MessageTemplate, key: str, value: str, fault: wechat_val
 
 def _rules() -> dict[str, str]:
     line = _("characters that can be seen, on one line")
-    moment = _("a date with its year such as 2026年1月15日, with a time behind it if need be, or two with ~ between them")
+    moment = _("a date with its year such as {example}, with a time behind it if need be, or two with ~ between them").format(example="2026年1月15日")
     return {
         **dict.fromkeys(("thing", "short_thing", "const", "enum"), line),
         "character_string": _("letters, digits and signs without Chinese"),
@@ -122,7 +122,7 @@ def _rules() -> dict[str, str]:
         "symbol": _("signs alone"),
         "time": moment,
         "date": moment,
-        "amount": _("a sum such as ¥100.50 or 100元"),
+        "amount": _("a sum such as {example}").format(example="¥100.50"),
         "phone_number": _("a phone number"),
         "car_number": _("a number plate"),
     }
