@@ -4,6 +4,7 @@ import json
 import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
@@ -267,6 +268,18 @@ def test_a_copy_after_ten_minutes_is_sent_again(gateway: Gateway, office: Client
     gateway.faults(wechat={"clock_s": 601})
     office.send("o1", client_msg_id="1.1")
     assert len(gateway.ledger()) == 2
+
+
+def test_those_who_send_one_message_at_the_same_moment_send_it_once(gateway: Gateway, office: Client) -> None:
+    body = json.dumps({"touser": "o1", "template_id": TEMPLATE, "data": {"thing1": {"value": "x"}}, "client_msg_id": "1.1"}).encode()
+
+    def send(_: int) -> int:
+        _, answer = gateway.request("POST", f"/cgi-bin/message/template/send?access_token={office.token}", body)
+        return int(json.loads(answer)["msgid"])
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = set(pool.map(send, range(24)))
+    assert [line["reference"] for line in gateway.ledger()] == [str(*answers)]
 
 
 def test_messages_without_an_id_of_their_own_are_each_sent(gateway: Gateway, office: Client) -> None:
@@ -566,6 +579,12 @@ def test_a_killed_gateway_knows_its_people_its_messages_and_its_copies(tmp_path:
         assert code(office.send, "o2") == 43004
         assert [line["attempt"] for line in gateway.ledger()] == ["1.1", "a1", "1.2"]
         assert str(later) not in [line["reference"] for line in gateway.ledger()[:2]]
+        with (tmp_path / "ledger.jsonl.people").open("a") as file:
+            file.write('{"openid": "o3", "fol')  # a kill in the middle of a line
+        for _ in range(2):
+            gateway.kill()
+            gateway.start()
+            assert gateway.wechat(follow=["o4"])["followers"] == 2
         gateway.reset()
         gateway.kill()
         gateway.start()

@@ -22,7 +22,6 @@ from outreach.settings import Settings, is_loopback
 
 HEALTH_OF_SANDBOX = "/_sandbox/health"
 HEALTH_OF_WEB = "/healthz"
-WECHAT_PATH = "/hooks/wechat"
 STARTS_WITHIN = 20.0
 
 
@@ -105,6 +104,7 @@ def sandbox(office: Office, host: str, port: int | None, ledger: Path | None, se
     """Play the provider on this machine: nothing is really sent."""
     from outreach.channels import aliyun
     from outreach.channels.twilio import INBOUND_PATH
+    from outreach.channels.wechat.hooks import PATH as WECHAT_PATH
     from outreach.sandbox import server
     from outreach.sandbox.aliyun.doors import Account as AliyunAccount
     from outreach.sandbox.wechat.world import Account

@@ -111,7 +111,9 @@ class People:
             entry = {"openid": openid, "follows": follows, "at": moment, "scene": scene}
             self._take(entry)
             lines.append(json.dumps(entry) + "\n")
-        os.write(self._file, "".join(lines).encode())
+        rest = memoryview("".join(lines).encode())
+        while rest:
+            rest = rest[os.write(self._file, rest) :]
 
     def _take(self, entry: dict[str, Any]) -> None:
         openid, person = entry["openid"], self.get(entry["openid"])
@@ -124,7 +126,11 @@ class People:
             person.agreed.clear()
 
     def _read_back(self) -> None:
+        """Take who followed in an earlier life; a torn last line was never answered and goes."""
+        size = 0
         with open(self._file, "rb", closefd=False) as file:
             for line in file:
                 if line.endswith(b"\n"):
                     self._take(json.loads(line))
+                    size += len(line)
+        os.ftruncate(self._file, size)
