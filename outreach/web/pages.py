@@ -13,7 +13,7 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from outreach import clock, i18n
+from outreach import clock, i18n, tokens
 from outreach.settings import Settings
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -101,6 +101,11 @@ def query(request: Request) -> str:
 def redirect(address: str) -> Response:
     """Send the browser on with a GET, so that neither reloading nor going back posts anything again."""
     return RedirectResponse(address, status_code=303, headers=dict(HEADERS))
+
+
+def hint(phone: str) -> str:
+    """Say which phone is meant without its last digits: whoever was passed a link could confirm himself by them."""
+    return tokens.mask(phone)[:3] + "********" if phone else ""
 
 
 def day(at: datetime) -> str:

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from outreach import clock, i18n, tokens
+from outreach import clock, i18n
 from outreach.contacts import directory
 from outreach.database.engine import Database
 from outreach.database.pledge_tables import CAPACITIES, CORRECTIONS
@@ -28,8 +28,9 @@ from outreach.web import forms, texts
 from outreach.web.deeds import Deed, Kind, NoCorrection, NoEnterprise
 from outreach.web.forms import SignForm
 from outreach.web.groups import GroupCommit
-from outreach.web.pages import HEADERS, Endpoint, Pages, language, query, redirect
+from outreach.web.pages import HEADERS, Endpoint, Pages, hint, language, query, redirect
 from outreach.web.verifying import VerifyDoor, require_serial
+from outreach.web.wechat import WeChatDoor
 
 CONFUSABLE = frozenset("0O1ILU")
 """What stands in no code, because on paper it looks like something else."""
@@ -47,6 +48,7 @@ class PublicDoor:
         self._deeds = deeds
         self._proxies = frozenset(settings.proxies.replace(",", " ").split())
         self.pages = Pages(settings)
+        self._wechat = WeChatDoor(settings, database, self.pages, self._address)
 
     def routes(self) -> list[Route]:
         """Return the routes of the public pages."""
@@ -66,7 +68,8 @@ class PublicDoor:
             ("POST", "/o/{token}", self.opt_out),
         ]
         own = [Route(path, self.guarded(act), methods=[method]) for method, path, act in ways]
-        return own + VerifyDoor(self._settings, self._database, self.pages).routes(self.guarded)
+        verifying = VerifyDoor(self._settings, self._database, self.pages)
+        return [*self._wechat.routes(self.guarded), *own, *verifying.routes(self.guarded)]
 
     def guarded(self, act: Endpoint) -> Endpoint:
         """Answer in the reader's language, and whatever goes wrong with a page that says so."""
@@ -112,6 +115,7 @@ class PublicDoor:
         with self._database.read() as session:
             visitor = resolving.resolve(session, token, settings=self._settings, now=now)
             asks = visitor.version.one_time_code and not onetime.passed(session, visitor, now=now)
+            offers_wechat = self._wechat.offered(session, request, visitor)
         still_open = [one for one in visitor.enterprises if one.signature is None]
         if status != 200 and not still_open:
             return redirect(f"/p/{token}{query(request)}#done")  # signed meanwhile, from another tab or phone
@@ -126,13 +130,15 @@ class PublicDoor:
             base=f"/p/{token}",
             visitor=visitor,
             still_open=still_open,
-            phone=tokens.mask(visitor.phone),
+            phone=hint(visitor.phone),
             texts=shown,
             original=chinese["pledge"] if shown["pledge"] != chinese["pledge"] else None,
             form=form,
             faults=form.faults,
             done=request.query_params.get("done", ""),
             asks_one_time_code=asks,
+            offers_wechat=offers_wechat,
+            account=self._settings.wechat_name,
             capacities=_capacities(),
             corrections=_corrections(),
         )
@@ -240,7 +246,7 @@ class PublicDoor:
         return self._opting_out(request, visitor, done=True)
 
     def _opting_out(self, request: Request, visitor: Visitor, *, done: bool) -> Response:
-        return self.pages.page("opt-out.html", request, phone=tokens.mask(visitor.phone), action=request.url.path, done=done)
+        return self.pages.page("opt-out.html", request, phone=hint(visitor.phone), action=request.url.path, done=done)
 
     def _addressee(self, token: str) -> Visitor:
         with self._database.read() as session:
