@@ -94,9 +94,11 @@ def phones_of(session: Session, openids: Collection[str]) -> dict[str, set[str]]
     return phones
 
 
-def openids_of(session: Session, phones: Collection[str]) -> set[str]:
-    """Return the openids of the contacts with these phones."""
-    if not phones:
-        return set()
+def openids_of(session: Session, phones: Collection[str]) -> dict[str, set[str]]:
+    """Return the openids of the contacts with each of these phones; a phone that has none is left out."""
+    found: dict[str, set[str]] = {}
     standing = (Binding.ended_at.is_(None), Binding.phone == Contact.phone, Contact.phone.in_(phones), Contact.erased_at.is_(None))
-    return set(session.scalars(select(Binding.openid).join(Contact, Contact.id == Binding.contact_id).where(*standing)))
+    statement = select(Contact.phone, Binding.openid).join(Contact, Contact.id == Binding.contact_id).where(*standing)
+    for row in session.execute(statement) if phones else ():
+        found.setdefault(row.phone, set()).add(row.openid)
+    return found

@@ -1,12 +1,13 @@
 """Who said "no more": his openid and the phones he confirmed are written to no more, whichever way he said it, until he says otherwise."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, select, tuple_, update
 from sqlalchemy.orm import Session
 
-from outreach.database import bulk
+from outreach.channels.base import Reply
+from outreach.database import bulk, tables
 from outreach.database.tables import Address
 from outreach.links import bindings
 from outreach.outbox import receipts
@@ -38,13 +39,27 @@ def obey(session: Session, said: Mapping[str, bool], *, came: Collection[str], n
     return _refused(session, {openid for openid, stop in said.items() if not stop})
 
 
-def by_text(session: Session, phones: Collection[str], *, now: datetime) -> None:
-    """Suppress also the openids of those who said stop by a text from their phone."""
-    openids = bindings.openids_of(session, phones)
-    places = {("wechat", openid) for openid in openids}
-    bulk.insert_rows(session, Address, [{"channel": channel, "value": value} for channel, value in sorted(places)], ignore_conflicts=True)
-    ids = _ids(session, places)
-    _suppress(session, list(ids.values()), now=now)
+def fresh(session: Session, replies: Sequence[Reply]) -> dict[str, bool]:
+    """Return which phones said stop (True) or start (False) in texts that are not kept yet; of several the last word."""
+    meant = [reply for reply in replies if reply.channel == "sms" and (reply.stops or reply.restarts)]
+    if not meant:
+        return {}
+    kept = tables.Reply
+    wanted = select(kept.reference).where(kept.channel == "sms", kept.reference.in_({reply.reference for reply in meant}))
+    known = set(session.scalars(wanted))
+    return {reply.sender: reply.stops for reply in meant if reply.reference not in known}
+
+
+def by_text(session: Session, said: Mapping[str, bool], *, now: datetime) -> None:
+    """Do for the openids of the contacts with these phones what they said by text: stop (True), or start (False)."""
+    openids = bindings.openids_of(session, said)
+    stops = {("wechat", openid) for phone, stop in said.items() if stop for openid in openids.get(phone, ())}
+    starts = {("wechat", openid) for phone, stop in said.items() if not stop for openid in openids.get(phone, ())}
+    bulk.insert_rows(session, Address, [{"channel": channel, "value": value} for channel, value in sorted(stops)], ignore_conflicts=True)
+    ids = _ids(session, stops | starts)
+    bulk.lock_rows(session, Address, ids.values())
+    _suppress(session, [ids[place] for place in stops], now=now)
+    _lift(session, [ids[place] for place in starts if place in ids], Address.suppressed_source == receipts.BY_REPLY)
 
 
 def _places(phones: Mapping[str, Collection[str]]) -> set[Place]:

@@ -15,11 +15,13 @@ from outreach.channels import directory
 from outreach.channels.base import Acknowledgement, Hooks, Incoming, MassReport, Receipt, Reply
 from outreach.database.engine import Database
 from outreach.errors import BadInput
+from outreach.links import conversation, refusals
 from outreach.outbox import receipts
 from outreach.settings import Settings
 from outreach.web.groups import LARGEST_GROUP, GroupCommit
 
 LARGEST = 64 * 1024
+LARGEST_TALK = 100
 
 
 class TooLarge(BadInput):
@@ -39,7 +41,7 @@ class Callback:
 class CallbackDoor:
     """The door of one provider's callbacks."""
 
-    def __init__(self, settings: Settings, hooks: Hooks, commits: GroupCommit[Callback]) -> None:
+    def __init__(self, settings: Settings, hooks: Hooks, commits: "Keeper") -> None:
         self._public_url = settings.public_url.rstrip("/")
         self._hooks = hooks
         self._commits = commits
@@ -73,21 +75,54 @@ class CallbackDoor:
         return Acknowledgement(200, "text/plain; charset=utf-8", word.encode())
 
 
-def routes(settings: Settings, commits: GroupCommit[Callback]) -> list[Route]:
+def routes(settings: Settings, commits: "Keeper") -> list[Route]:
     """Return the routes of all providers' callbacks."""
     return [Route(path, CallbackDoor(settings, hooks, commits)) for hooks in directory.open_hooks(settings) for path in hooks.paths]
 
 
-def committer(settings: Settings, database: Database, *, at_most: int = LARGEST_GROUP) -> GroupCommit[Callback]:
+class Keeper:
+    """What callbacks brought, on its way into the database: receipts in great groups; what people do in WeChat in small ones, because
+    each waits for his answer and the provider for no longer than five seconds."""
+
+    def __init__(self, settings: Settings, database: Database, *, at_most: int) -> None:
+        self._settings, self._database = settings, database
+        self._reports = GroupCommit(self._store, at_most=at_most)
+        self._talk = GroupCommit(self._hear, at_most=min(at_most, LARGEST_TALK))
+
+    async def add(self, callback: Callback) -> None:
+        """Return once the callback is committed, and its answer known."""
+        await (self._talk if any(_is_talk(item) for item in callback.items) else self._reports).add(callback)
+
+    async def drained(self) -> None:
+        """Wait until nothing is under way any more."""
+        await self._reports.drained()
+        await self._talk.drained()
+
+    def _store(self, callbacks: Sequence[Callback]) -> None:
+        items, now = [item for callback in callbacks for item in callback.items], clock.now()
+        with self._database.write() as session:
+            texts = [item for item in items if isinstance(item, Reply)]
+            refusing = refusals.fresh(session, texts)
+            receipts.store(session, [item for item in items if isinstance(item, Receipt | Reply)], now=now)
+            refusals.by_text(session, refusing, now=now)
+            announcing.store_reports(session, [item for item in items if isinstance(item, MassReport)], now=now)
+
+    def _hear(self, callbacks: Sequence[Callback]) -> None:
+        said = [item for callback in callbacks for item in callback.items if isinstance(item, Reply)]
+        with self._database.write() as session:
+            answers = conversation.hear(session, said, settings=self._settings, now=clock.now())
+        for callback in callbacks:
+            told = [answers[item.reference] for item in callback.items if isinstance(item, Reply)]
+            callback.answer = next((answer for answer in told if answer), None)
+
+
+def committer(settings: Settings, database: Database, *, at_most: int = LARGEST_GROUP) -> Keeper:
     """Return what stores what callbacks brought, a group of `at_most` in one transaction."""
+    return Keeper(settings, database, at_most=at_most)
 
-    def store(callbacks: Sequence[Callback]) -> None:
-        with database.write() as session:
-            items = [item for callback in callbacks for item in callback.items]
-            receipts.store(session, [item for item in items if isinstance(item, Receipt | Reply)], now=clock.now())
-            announcing.store_reports(session, [item for item in items if isinstance(item, MassReport)], now=clock.now())
 
-    return GroupCommit(store, at_most=at_most)
+def _is_talk(item: Incoming) -> bool:
+    return isinstance(item, Reply) and item.channel == conversation.CHANNEL
 
 
 async def _body(receive: Receive) -> bytes:
