@@ -123,8 +123,9 @@ def test_a_provider_without_a_secret_has_no_door(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("key", ["short", AES_KEY[:-1], AES_KEY + "A", AES_KEY[:-1] + "=", "é" * 43])
 def test_a_key_that_can_be_none_is_named_at_the_start(tmp_path: Path, key: str) -> None:
-    with pytest.raises(Misconfigured, match="wechat_aes_key"):
-        directory.open_hooks(settings.load(tmp_path, wechat_aes_key=key))
+    for act in (directory.open_hooks, directory.require_mode):
+        with pytest.raises(Misconfigured, match="wechat_aes_key"):
+            act(settings.load(tmp_path, wechat_aes_key=key))
 
 
 # encrypted

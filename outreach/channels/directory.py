@@ -2,18 +2,17 @@
 
 from collections.abc import Callable
 
+from outreach.channels import modes
 from outreach.channels.aliyun import AliyunHooks, AliyunSms
 from outreach.channels.base import Channel, Hooks
-from outreach.channels.modes import require_mode
 from outreach.channels.twilio import TwilioHooks, TwilioSms
+from outreach.channels.wechat import envelopes
 from outreach.channels.wechat.calls import Account
 from outreach.channels.wechat.hooks import WeChatHooks
 from outreach.channels.wechat.sending import WeChat
 from outreach.errors import Misconfigured
 from outreach.reasons import Reason
 from outreach.settings import Sender, Settings
-
-__all__ = ["open_account", "open_channel", "open_hooks", "require_mode"]
 
 Refresh = Callable[[], bool]
 
@@ -52,3 +51,9 @@ def open_account(settings: Settings, *, may_refresh: Refresh = lambda: False) ->
     """Open the office's WeChat account, for all that is asked of it apart from messages. Raises Misconfigured."""
     require_mode(settings)
     return Account(settings, may_refresh=may_refresh)
+
+
+def require_mode(settings: Settings) -> None:
+    """Refuse a provider in rehearsal and the sandbox in production, and a key that can be none. Raises Misconfigured."""
+    modes.require_mode(settings)
+    envelopes.crypto(settings)
