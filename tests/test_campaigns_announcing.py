@@ -197,6 +197,21 @@ def test_after_a_crash_while_sending_it_is_asked_for_too(database: Database, set
         assert announcing.begin_settling(session, "news", settings=settings, now=NOW + settings.lease) == replace(call, first=False)
 
 
+def test_nobody_is_written_to_at_night(database: Database, settings: Settings) -> None:
+    strict = settings.model_copy(update={"ignore_hours": False})
+    approved(database, settings)
+    night, morning = NOW + timedelta(hours=10), NOW + timedelta(hours=20)
+    with pytest.raises(announcing.TooLate, match="from 2026-01-16 08:00 on"), database.write() as session:
+        announcing.begin(session, "news", by="alice", settings=strict, now=night)
+    call = begun(database, strict, now=morning)
+    recorded(database, call, Outcome("unknown", "ReadTimeout"))
+    with pytest.raises(announcing.TooLate), database.write() as session:
+        announcing.begin_settling(session, "news", settings=strict, now=night + timedelta(days=1))
+    recorded(database, call, Outcome("submitted", reference="34182"))
+    with database.write() as session:
+        assert announcing.begin_settling(session, "news", settings=strict, now=night + timedelta(days=1)).reference, "a question may be asked at any hour"
+
+
 def test_a_person_decides_what_the_provider_has_forgotten(database: Database, settings: Settings) -> None:
     approved(database, settings)
     with pytest.raises(announcing.NothingToSettle), database.write() as session:

@@ -207,6 +207,14 @@ def test_the_template_messages_that_ship_keep_wechats_rules(name: str) -> None:
     assert [problem.refuses for problem in found(template)] == [True]
 
 
+@pytest.mark.parametrize("page", ["wechat-texts.md", "wechat-texts.zh-CN.md"])
+def test_the_example_in_the_docs_is_a_text_that_may_be_sent(page: str) -> None:
+    source = (Path(__file__).parents[1] / "docs" / page).read_text("utf-8")
+    template = templates.parse("wechat/example", source[source.index("+++") : source.index("\n```", source.index("+++"))])
+    told = [(problem.id, problem.data.get("field")) for problem in found(template, production=False, deadline_time=None)]
+    assert told == [("wechat_not_filed", None), ("wechat_key_unread", "time4"), ("wechat_key_unread", "character_string5")]
+
+
 @pytest.mark.parametrize("lang", ["en", "zh"])
 def test_every_problem_of_wechat_has_its_sentence(lang: str) -> None:
     i18n.use(lang)

@@ -27,6 +27,7 @@ from outreach.database import bulk
 from outreach.database.wechat_tables import Announcement, Follower, MassResult
 from outreach.errors import BadInput, Refused
 from outreach.i18n import gettext as _
+from outreach.outbox import hours
 from outreach.rendering import checks, templates
 from outreach.rendering.fields import FIELDS
 from outreach.rendering.templates import MessageTemplate, TemplateNotFound
@@ -83,6 +84,10 @@ class NothingToSettle(Refused):
 
 class UnderWay(Refused):
     """Announcement {name} is being sent at this moment; ask again in a minute."""
+
+
+class TooLate(Refused):
+    """Nobody is written to at this hour; announcement {name} may go out from {opens} on."""
 
 
 class NobodyKnows(Refused):
@@ -175,13 +180,17 @@ def approve(session: Session, name: str, *, code: str, account: str, settings: S
 
 
 def begin(session: Session, name: str, *, by: str, settings: Settings, now: datetime) -> Call:
-    """Take an approved announcement to send it; commit before the call. Raises NotApproved, NotToBeSent, OtherMode and ApprovalVoid."""
+    """Take an approved announcement to send it; commit before the call.
+
+    Raises NotApproved, NotToBeSent, TooLate in quiet hours, OtherMode and ApprovalVoid.
+    """
     found = announcements.named(session, name, lock=True)
     if found.state == "planned":
         raise NotApproved(name=name, code=tokens.approval_code(found.digest))
     if found.state != "approved":
         raise NotToBeSent(name=name, state=_state(found))
     _require_unchanged(found, settings)
+    _require_hours(found, settings, now=now)
     found.state, found.sent_by, found.sent_at, found.status = "sending", by, now, None
     return _call(found)
 
@@ -189,7 +198,7 @@ def begin(session: Session, name: str, *, by: str, settings: Settings, now: date
 def begin_settling(session: Session, name: str, *, settings: Settings, now: datetime) -> Call:
     """Return what the provider is to be asked about an announcement of which we do not know how it ended; commit before the call.
 
-    Raises NothingToSettle, UnderWay while somebody may still be at it, and NobodyKnows once the provider has forgotten our id.
+    Raises NothingToSettle, UnderWay while somebody may still be at it, NobodyKnows once the provider has forgotten our id, and TooLate.
     """
     found = announcements.named(session, name, lock=True)
     if found.state not in (*UNDER_WAY, "submitted") or found.sent_at is None:
@@ -200,6 +209,8 @@ def begin_settling(session: Session, name: str, *, settings: Settings, now: date
         raise UnderWay(name=name)
     if found.reference is None and now >= found.sent_at + KNOWN_FOR:
         raise NobodyKnows(name=name)
+    if found.reference is None:
+        _require_hours(found, settings, now=now)  # if the first call was never received, this one sends
     return _call(found, first=False)
 
 
@@ -320,6 +331,12 @@ def _require_unchanged(found: Announcement, settings: Settings) -> None:
         return
     if _body(template, settings, now=found.planned_at) != found.body:
         raise ApprovalVoid(what=template.file)
+
+
+def _require_hours(found: Announcement, settings: Settings, *, now: datetime) -> None:
+    opens = hours.campaign_opens_at(settings, {}, now)
+    if opens > now:
+        raise TooLate(name=found.name, opens=f"{opens.astimezone(OFFICE_ZONE):%Y-%m-%d %H:%M}")
 
 
 def _state(found: Announcement) -> str:
