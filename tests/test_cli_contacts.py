@@ -13,8 +13,9 @@ from typing import Any
 import openpyxl
 import pytest
 
-from outreach import cli, i18n
+from outreach import cli, clock, i18n
 from outreach.database.engine import Database
+from outreach.links import bindings
 from outreach.staff import accounts, audit
 
 HEADINGS = "企业名称,信用代码,镇街,规上,联系人,手机\n"
@@ -281,7 +282,7 @@ def test_moments_are_the_offices_clock_for_people_and_utc_for_programs(desk: Des
 def test_opting_out_and_in_again_is_said_shown_and_written_down_without_the_number(desk: Desk, which: tuple[str, str]) -> None:
     desk.run("contacts", "import", desk.file())
     assert desk.run("contacts", "opt-out", *which, "--reason", "来电要求", "--format", "json") == 0
-    assert desk.answer() == {"channel": "sms", "address": "138****8001", "opted_out": True, "changed": True}
+    assert desk.answer() == {"channel": "sms", "address": "138****8001", "opted_out": True, "changed": True, "also": []}
     assert desk.run("contacts", "opt-out", *which) == 0
     assert desk.out == "138****8001 had opted out before.\n"
     assert desk.run("contacts", "show", "1") == 0
@@ -294,6 +295,25 @@ def test_opting_out_and_in_again_is_said_shown_and_written_down_without_the_numb
         ("contacts.opt-out", "138****8001"),
         ("contacts.opt-out", "138****8001"),
     ]
+
+
+@pytest.mark.parametrize("which", [("--phone", "13800138001"), ("--contact", "1")])
+def test_whoever_opts_out_is_left_alone_on_every_channel(desk: Desk, which: tuple[str, str]) -> None:
+    desk.run("contacts", "import", desk.file())
+    database = Database(desk.url)
+    with database.write() as session:
+        bindings.bind(session, "oAnna_0000000000000000000001", [1], way="conversation", now=clock.now())
+    database.close()
+    assert desk.run("contacts", "opt-out", *which, "--format", "json") == 0
+    answer = desk.answer()
+    assert [(one["channel"], one["address"], one["changed"]) for one in (answer, *answer["also"])] == [
+        ("sms", "138****8001", True),
+        ("wechat", "oAn****0001", True),
+    ]
+    assert desk.run("contacts", "opt-in", *which, "--channel", "wechat") == 0
+    assert desk.out == "oAn****0001 may be written to again.\n"
+    assert desk.run("contacts", "opt-in", *which) == 0
+    assert desk.out == "138****8001 may be written to again.\noAn****0001 had not opted out.\n"
 
 
 def test_opting_out_takes_one_address(desk: Desk) -> None:

@@ -101,7 +101,7 @@ def test_an_erased_or_unknown_contact_is_not_there(cast: Database, number: int) 
         with pytest.raises(ContactMissing):
             directory.show(session, number)
         with pytest.raises(ContactMissing):
-            directory.address_of(session, channel="sms", contact=number)
+            directory.addresses_of(session, channel="sms", contact=number)
 
 
 def test_opting_out_twice_is_opting_out_once_and_keeps_the_first_reason(cast: Database, now: datetime) -> None:
@@ -123,13 +123,13 @@ def test_opting_in_again_clears_the_list_and_does_nothing_to_others(cast: Databa
 
 def test_an_address_is_named_by_itself_or_by_its_contact(cast: Database) -> None:
     with cast.read() as session:
-        assert directory.address_of(session, channel="sms", value="138 0013 8001") == P1
-        assert directory.address_of(session, channel="sms", contact=1) == P2
-        assert directory.address_of(session, channel="wechat", contact=2) == "o123456789"
-        assert directory.address_of(session, channel="wechat", value=" oABC ") == "oABC"
+        assert directory.addresses_of(session, channel="sms", value="138 0013 8001") == [("sms", P1)]
+        assert directory.addresses_of(session, channel="sms", contact=1) == [("sms", P2)]
+        assert directory.addresses_of(session, channel="wechat", contact=2) == [("wechat", "o123456789")]
+        assert directory.addresses_of(session, channel="wechat", value=" oABC ") == [("wechat", "oABC")]
         for value in ("", "无", "0574-63000000", "138"):
             with pytest.raises(PhoneWrong):
-                directory.address_of(session, channel="sms", value=value)
+                directory.addresses_of(session, channel="sms", value=value)
         for channel, contact in (("sms", 4), ("wechat", 1)):
             with pytest.raises(AddressMissing):
-                directory.address_of(session, channel=channel, contact=contact)
+                directory.addresses_of(session, channel=channel, contact=contact)

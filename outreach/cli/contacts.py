@@ -1,7 +1,7 @@
 """`outreach contacts`: read the lists that departments send, look at the directory, and note who must not be written to."""
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -231,7 +231,7 @@ def _output(out: Path | None) -> Iterator[IO[bytes]]:
 
 phone_option = option("--phone", metavar="PHONE", help="The number.")
 contact_option = option("--contact", type=int, metavar="ID", help="The contact whose address it is.")
-channel_option = option("--channel", type=click.Choice(list(directory.CHANNELS)), default="sms", show_default=True, help="On which channel.")
+channel_option = option("--channel", type=click.Choice(list(directory.CHANNELS)), help="Only on this channel; else on all that reach the same person.")
 
 
 @contacts.command("opt-out")
@@ -240,15 +240,15 @@ channel_option = option("--channel", type=click.Choice(list(directory.CHANNELS))
 @channel_option
 @option("--reason", default=directory.OPTED_OUT, metavar="TEXT", help="Why, for whoever asks later.")
 @acting
-def opt_out(office: Office, phone: str | None, contact: int | None, channel: str, reason: str) -> None:
-    """Never write to an address again, in no campaign, until it opts in."""
+def opt_out(office: Office, phone: str | None, contact: int | None, channel: str | None, reason: str) -> None:
+    """Never write to a person again, in no campaign, until he opts in: neither to the phone nor in WeChat."""
     _require_one(office, phone, contact)
     with office.database.write() as session:
-        address = directory.address_of(session, channel=channel, value=phone, contact=contact)
-        done = directory.opt_out(session, channel=channel, value=address, reason=reason, now=office.now())
-        office.record(session, "contacts.opt-out", tokens.mask(address), channel=channel, reason=reason, changed=done.changed)
-    line = _("{address} will not be written to any more.") if done.changed else _("{address} had opted out before.")
-    _answer_suppression(office, done, line, opted_out=True)
+        places = directory.addresses_of(session, channel=channel, value=phone, contact=contact)
+        done = [directory.opt_out(session, channel=on, value=address, reason=reason, now=office.now()) for on, address in places]
+        for one in done:
+            office.record(session, "contacts.opt-out", tokens.mask(one.value), channel=one.channel, reason=reason, changed=one.changed)
+    _answer_suppressions(office, done, _("{address} will not be written to any more."), _("{address} had opted out before."), opted_out=True)
 
 
 @contacts.command("opt-in")
@@ -256,15 +256,15 @@ def opt_out(office: Office, phone: str | None, contact: int | None, channel: str
 @contact_option
 @channel_option
 @acting
-def opt_in(office: Office, phone: str | None, contact: int | None, channel: str) -> None:
-    """Take an address off the list of those that are not written to."""
+def opt_in(office: Office, phone: str | None, contact: int | None, channel: str | None) -> None:
+    """Take a person off the list of those that are not written to."""
     _require_one(office, phone, contact)
     with office.database.write() as session:
-        address = directory.address_of(session, channel=channel, value=phone, contact=contact)
-        done = directory.opt_in(session, channel=channel, value=address)
-        office.record(session, "contacts.opt-in", tokens.mask(address), channel=channel, changed=done.changed)
-    line = _("{address} may be written to again.") if done.changed else _("{address} had not opted out.")
-    _answer_suppression(office, done, line, opted_out=False)
+        places = directory.addresses_of(session, channel=channel, value=phone, contact=contact)
+        done = [directory.opt_in(session, channel=on, value=address) for on, address in places]
+        for one in done:
+            office.record(session, "contacts.opt-in", tokens.mask(one.value), channel=one.channel, changed=one.changed)
+    _answer_suppressions(office, done, _("{address} may be written to again."), _("{address} had not opted out."), opted_out=False)
 
 
 def _require_one(office: Office, phone: str | None, contact: int | None) -> None:
@@ -273,10 +273,11 @@ def _require_one(office: Office, phone: str | None, contact: int | None) -> None
         raise UsageError(what=_("Give either --phone or --contact."))
 
 
-def _answer_suppression(office: Office, done: Suppression, line: str, *, opted_out: bool) -> None:
-    masked = tokens.mask(done.value)
-    document = {"channel": done.channel, "address": masked, "opted_out": opted_out, "changed": done.changed}
-    answer(office, document, [line.format(address=masked)], next_step="outreach contacts list")
+def _answer_suppressions(office: Office, done: Sequence[Suppression], changed: str, unchanged: str, *, opted_out: bool) -> None:
+    """Say what became of each address; the document is about the first one, `also` about the same person's others."""
+    told = [{"channel": one.channel, "address": tokens.mask(one.value), "opted_out": opted_out, "changed": one.changed} for one in done]
+    lines = [(changed if one.changed else unchanged).format(address=tokens.mask(one.value)) for one in done]
+    answer(office, {**told[0], "also": told[1:]}, lines, next_step="outreach contacts list")
 
 
 contact_erasing.add_to(contacts)

@@ -1,7 +1,7 @@
 """The directory of enterprises and contacts: look it up page by page, show one, hand all of it out, and note who must not be written to."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from outreach.contacts import cleaning
 from outreach.database.bulk import insert_rows
 from outreach.database.tables import Address, Contact, Enterprise
+from outreach.database.wechat_tables import Binding
 from outreach.errors import BadInput, NotFound, Refused
 
 E, C, A = Enterprise.__table__.c, Contact.__table__.c, Address.__table__.c
@@ -113,22 +114,50 @@ def _suppression(session: Session, phone: str) -> dict[str, Any]:
     return dict(found) if found else {"suppressed_at": None, "suppressed_reason": None, "suppressed_source": None}
 
 
-def address_of(session: Session, *, channel: str, value: str | None = None, contact: int | None = None) -> str:
-    """Return the address that a person means, by its value or by the contact's number. Raises PhoneWrong, ContactMissing, AddressMissing."""
-    if contact is not None:
-        found = session.execute(select(C.phone, C.wechat).where(C.id == contact, C.erased_at.is_(None))).mappings().first()
-        if found is None:
-            raise ContactMissing(id=contact)
-        if not found[CHANNELS[channel]]:
-            raise AddressMissing(id=contact, channel=channel)
-        return str(found[CHANNELS[channel]])
+def addresses_of(session: Session, *, channel: str | None = None, value: str | None = None, contact: int | None = None) -> list[tuple[str, str]]:
+    """Return the addresses, each with its channel, that a person means, by a value or by a contact's number.
+
+    Without a channel it is the phone and the openids of the same person. Raises PhoneWrong, ContactMissing, AddressMissing.
+    """
+    if contact is None and channel == "wechat":
+        return _openids_of_phone(session, value) or [("wechat", _cleaned(cleaning.known, value))]
+    if contact is None:
+        phone = _cleaned(cleaning.phone, value)
+        return [("sms", phone), *(_openids(session, C.phone == phone) if channel is None else ())]
+    found = session.execute(select(C.phone, C.wechat).where(C.id == contact, C.erased_at.is_(None))).first()
+    if found is None:
+        raise ContactMissing(id=contact)
+    phones = [("sms", found.phone)] if found.phone and channel != "wechat" else []
+    openids = _openids(session, C.id == contact) if channel != "sms" else []
+    written = [("wechat", found.wechat)] if found.wechat and channel == "wechat" and not openids else []
+    if not phones + openids + written:
+        raise AddressMissing(id=contact, channel=channel or "sms")
+    return phones + openids + written
+
+
+def _cleaned(clean: Callable[[str], str], value: str | None) -> str:
     try:
-        address = cleaning.phone(value or "") if channel == "sms" else cleaning.known(value or "")
+        address = clean(value or "")
     except cleaning.Unclean as error:
         raise PhoneWrong(value=value) from error
     if not address:
         raise PhoneWrong(value=value or '""')
     return address
+
+
+def _openids_of_phone(session: Session, value: str | None) -> list[tuple[str, str]]:
+    """Return the openids of whoever has this phone; none where it is an openid itself."""
+    try:
+        phone = cleaning.phone(value or "")
+    except cleaning.Unclean:
+        return []
+    return _openids(session, C.phone == phone) if phone else []
+
+
+def _openids(session: Session, condition: ColumnElement[bool]) -> list[tuple[str, str]]:
+    """Return the openids that are bound to contacts now."""
+    standing = (Binding.contact_id == C.id, Binding.ended_at.is_(None), Binding.phone == C.phone, C.erased_at.is_(None), condition)
+    return [("wechat", openid) for openid in session.scalars(select(Binding.openid).where(*standing).distinct().order_by(Binding.openid))]
 
 
 def opt_out(session: Session, *, channel: str, value: str, reason: str = OPTED_OUT, source: str = "staff", now: datetime) -> Suppression:
