@@ -17,8 +17,8 @@ from outreach.rendering.characters import has_invisible
 
 Fault = Literal["empty", "too_long", "kind"]
 
-_DATE = r"(?:\d{4}年\d{1,2}月\d{1,2}日|\d{4}[-/.]\d{1,2}[-/.]\d{1,2})"
-_CLOCK = r"(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d)?"
+_DATE = r"(?:[0-9]{4}年[0-9]{1,2}月[0-9]{1,2}日|[0-9]{4}[-/.][0-9]{1,2}[-/.][0-9]{1,2})"
+_CLOCK = r"(?:[01]?[0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9])?"
 _MOMENT = rf"(?:{_DATE}(?: ?{_CLOCK})?|{_CLOCK})"
 _CHINESE = "\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U000323af"
 
@@ -43,12 +43,12 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "character_string": _kind(32, "[!-~]+"),
         "phrase": _kind(5, f"[{_CHINESE}]+"),
         "name": _kind(20, f"(?=.*[{_CHINESE}])[^0-9]{{1,10}}|[^0-9{_CHINESE}]+", shortens=True),
-        "number": _kind(32, r"-?\d+(?:\.\d+)?"),
+        "number": _kind(32, r"-?[0-9]+(?:\.[0-9]+)?"),
         "letter": _kind(32, "[A-Za-z]+"),
         "symbol": _kind(5, rf"[^\w\s{_CHINESE}]+"),
         "time": _kind(0, f"{_MOMENT}(?: ?~ ?{_MOMENT})?"),
         "date": _kind(0, f"{_DATE}(?: ?{_CLOCK})?(?: ?~ ?{_DATE}(?: ?{_CLOCK})?)?"),
-        "amount": _kind(0, r"[¥￥$€]?\d{1,10}(?:\.\d{1,2})?元?"),
+        "amount": _kind(0, r"[¥￥$€]?[0-9]{1,10}(?:\.[0-9]{1,2})?元?"),
         "phone_number": _kind(17, r"[0-9+()-]+"),
         "car_number": _kind(8, f"[{_CHINESE}A-Z0-9][A-Z0-9]+[{_CHINESE}A-Z0-9]"),
         "const": _kind(20),
@@ -57,7 +57,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
 )
 """The kinds by the word in front of the number. What const and enum may be is agreed with WeChat for each template, and known to it alone."""
 
-_KEY = re.compile(r"([a-z_]+?)\d{0,3}")
+_KEY = re.compile(r"([a-z_]+?)[0-9]{0,3}")
 
 
 def kind_of(key: str) -> str:
