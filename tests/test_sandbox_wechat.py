@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from wechatpy.exceptions import APILimitedException, WeChatClientException
 
+from outreach.rendering import wechat_values
 from outreach.sandbox.wechat.codes import Declined
 from outreach.sandbox.wechat.fields import canonical
 
@@ -208,6 +209,10 @@ GOOD = [
     ("phrase8", "待签订"),
     ("number9", "12"),
     ("const10", "企业"),
+    ("character_string2", "7K-3M（9P）"),
+    ("date4", "2018-01"),
+    ("date4", "1月5日"),
+    ("time3", "01-01 9:05:07"),
 ]
 BAD = [
     ("thing1", "二" * 21),
@@ -222,6 +227,9 @@ BAD = [
     ("phrase8", "abc"),
     ("number9", "第一"),
     ("thing1", " "),
+    ("thing1", "一行\n又一行"),
+    ("time3", "2026年1月5日至6日"),
+    ("number9", "٣"),
 ]
 
 
@@ -237,7 +245,25 @@ def test_a_value_that_does_not_fit_its_type_is_refused_by_name(key: str, value: 
     assert refused.value.code == 47003 and f"data.{key}.value" in refused.value.about
 
 
-@given(st.dictionaries(st.sampled_from(["thing1", "const2", "x3"]), st.text(min_size=1, max_size=9), min_size=1))
+PLAIN = "0123456789ABZabz年月日示例市某某有限公司一二，。：（）“”·:~-/.+,!#()[]{}<>%&@¥￥$€元 é🙂𠀀"
+
+
+@st.composite
+def values(draw: st.DrawFn) -> tuple[str, str]:
+    """A key and a value of the form that the office's own check asks of it."""
+    kind = draw(st.sampled_from(sorted(wechat_values.KINDS)))
+    return f"{kind}1", draw(st.from_regex(wechat_values.KINDS[kind].form, fullmatch=True, alphabet=PLAIN))
+
+
+@given(values())
+@settings(max_examples=100)
+def test_what_the_office_finds_good_the_provider_takes(found: tuple[str, str]) -> None:
+    key, value = found
+    if wechat_values.fault(key, value) is None and value.strip():
+        canonical({key: {"value": value}}, None)
+
+
+@given(st.dictionaries(st.sampled_from(["thing1", "const2", "x3"]), st.text(PLAIN, min_size=1, max_size=9), min_size=1))
 @settings(max_examples=60)
 def test_the_body_in_the_ledger_is_the_data_whatever_its_order(values: dict[str, str]) -> None:
     data = {key: {"value": f"x{value}"} for key, value in values.items()}

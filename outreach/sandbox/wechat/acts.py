@@ -120,6 +120,6 @@ class Acts:
         rows: list[Tree] = []
         for template, choice in choices.items():
             agreed[template] = agreed[template] + 1 if choice == "accept" else 0
-            rows.append({"TemplateId": template, "SubscribeStatusString": choice, **({"PopupScene": "2"} if "popup" in event else {})})
+            rows.append({"TemplateId": template, "SubscribeStatusString": choice, **({"PopupScene": 2} if "popup" in event else {})})
         name = "SubscribeMsgPopupEvent" if "popup" in event else "SubscribeMsgChangeEvent"
         return {"MsgType": "event", "Event": event, name: {"List": rows}}

@@ -91,8 +91,8 @@ class Messages:
             failed = status != "success"
             item: Tree = {
                 "TemplateId": template,
-                "MsgID": str(number),
-                "ErrorCode": "43101" if failed else "0",
+                "MsgID": number,
+                "ErrorCode": 43101 if failed else 0,
                 "ErrorStatus": "failed" if failed else "success",
             }
             return {"MsgType": "event", "Event": "subscribe_msg_sent_event", "SubscribeMsgSentEvent": {"List": item}}
