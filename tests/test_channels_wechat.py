@@ -6,6 +6,7 @@ import logging
 import pickle
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,6 +20,7 @@ from outreach.channels import directory
 from outreach.channels.base import Accepted, Deferred, Found, Message, Outcome, ProviderUnavailable, Rejected, Review, Uncertain
 from outreach.channels.wechat import codes
 from outreach.channels.wechat.sending import WeChat
+from outreach.channels.wechat.trouble import CallUnknown
 from outreach.errors import Misconfigured
 from outreach.settings import Settings
 
@@ -179,6 +181,24 @@ def test_an_answer_that_does_not_end_is_not_waited_for(weixin: Weixin, tmp_path:
     weixin.says(TEMPLATE, answer)
     (outcome,) = deliver(office, invitation(), seconds=0.5)
     assert isinstance(outcome, Uncertain)
+
+
+def test_an_answer_without_end_does_not_hold_who_asked(weixin: Weixin, tmp_path: Path) -> None:
+    office = weixin.office(tmp_path, request_timeout="300ms", lease="2s")
+    weixin.says("user/info", TRICKLE, (200, b"[" + b" " * 5_000_000 + b"]"))
+    begun = time.monotonic()
+    with directory.open_account(office) as account:
+        for _ in range(2):
+            with pytest.raises(CallUnknown):
+                account.person(OPENID)
+    assert time.monotonic() - begun < 3
+
+
+def test_connections_are_used_again(weixin: Weixin, office: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "urllib3.connectionpool")
+    office = office.model_copy(update={"sender": (wechat_sender(office).model_copy(update={"in_flight": 2}),)})
+    deliver(office, *map(invitation, range(20)))
+    assert 1 <= caplog.text.count("Starting new HTTP connection") <= 3
 
 
 @pytest.mark.parametrize(("status", "outcome"), [(429, Deferred(timedelta(seconds=2), strained=True)), (403, Rejected("account", "403"))])

@@ -28,6 +28,9 @@ from outreach.channels.wechat.trouble import Trouble
 
 CONNECT = 3.0
 TOKEN_LIFE = 7200
+LONGEST_ANSWER = 4 * 1024 * 1024
+"""A page of ten thousand openids is a tenth of it."""
+CHUNK = 64 * 1024
 THROTTLED = 429
 NOT_IN_TIME = 408
 Answer = dict[str, Any]
@@ -47,7 +50,7 @@ class OfficeClient(WeChatClient):  # type: ignore[misc]
         total = request_timeout.total_seconds()
         super().__init__(app_id, secret, timeout=(min(CONNECT, total), total), auto_retry=False)
         self._http.close()
-        self._http: requests.Session = session(connections)
+        self._http: requests.Session = session(connections, total)
         self._root = base_url.rstrip("/") + "/"
         self.API_BASE_URL = self._root + "cgi-bin/"
         self._shelf = tokens.shelf(self._root, app_id)
@@ -140,13 +143,46 @@ class OfficeClient(WeChatClient):  # type: ignore[misc]
         return answer if isinstance(answer, dict) else Trouble("unknown", reason="unreadable")
 
 
-def session(connections: int) -> requests.Session:
-    """Return a session that does nothing of its own accord, and whose log tells no address in full."""
+class _Adapter(HTTPAdapter):
+    """The library's way to the network, with an end to every answer: its own time-out begins anew with each byte that comes."""
+
+    def __init__(self, connections: int, seconds: float) -> None:
+        self._seconds = seconds
+        super().__init__(pool_connections=2, pool_maxsize=connections, max_retries=0, pool_block=True)
+
+    def send(
+        self, request: requests.PreparedRequest, stream: bool = False, timeout: Any = None, verify: Any = True, cert: Any = None, proxies: Any = None
+    ) -> requests.Response:
+        over = time.monotonic() + self._seconds
+        response = super().send(request, True, timeout, verify, cert, proxies)
+        try:
+            response._content = _read(response.raw, over)
+        except urllib3.exceptions.HTTPError:
+            raise requests.ConnectionError from None
+        finally:
+            if response._content is False:
+                response.close()
+        response._content_consumed = True
+        return response
+
+
+def _read(raw: urllib3.HTTPResponse, over: float) -> bytes:
+    """Read an answer to its end, but none that is endless or comes too slowly."""
+    body = bytearray()
+    while chunk := raw.read1(CHUNK, decode_content=True):
+        body += chunk
+        if time.monotonic() > over or len(body) > LONGEST_ANSWER:
+            raise requests.ReadTimeout
+    return bytes(body)
+
+
+def session(connections: int, seconds: float) -> requests.Session:
+    """Return a session that does nothing of its own accord, whose answers end, and whose log tells no address in full."""
     made = requests.Session()
     made.trust_env = False
     made.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
     for scheme in ("http://", "https://"):
-        made.mount(scheme, HTTPAdapter(pool_connections=2, pool_maxsize=connections, max_retries=0, pool_block=True))
+        made.mount(scheme, _Adapter(connections, seconds))
     logging.getLogger("urllib3.connectionpool").addFilter(_without_query)
     return made
 
