@@ -189,9 +189,11 @@ class AliyunSms:
         self._sender = sender
         self._office_key = settings.office_key
         self._lease = settings.lease
+        sdk = _sdk()
+        self._models, self._runtime = sdk[0], sdk[-1].RuntimeOptions()
         self._connection = _Connection(settings.aliyun_base_url, request_timeout=settings.request_timeout, connections=sender.in_flight)
+        self._client = _client(sdk, self._connection, settings.aliyun_access_key_id, settings.aliyun_access_key_secret)
         self._places = asyncio.Semaphore(sender.in_flight)
-        self._client, self._models, self._runtime = _sdk(settings, self._connection)
 
     def repeats(self, message: Message) -> timedelta:
         """Nothing: the provider would send the copy too."""
@@ -279,40 +281,43 @@ class AliyunSms:
         await self._connection.close()
 
 
-def _sdk(settings: Settings, connection: _Connection) -> tuple[Any, Any, Any]:
-    """Return the SDK's client over our connection, its models and its options. Raises Misconfigured where the extra is not installed.
+def _sdk() -> list[Any]:
+    """Return the SDK's modules. Raises Misconfigured where the extra is not installed.
 
     Imported here, for an office without this gateway has none of it.
     """
     try:
-        models, client, utils, config, request, runtime = (import_module(name) for name in SDK)
+        return [import_module(name) for name in SDK]
     except ImportError as error:
         raise Misconfigured(key="sender.provider", why=ExtraMissing()) from error
-    utils, dara = utils.Utils, request.DaraRequest
+
+
+def _client(sdk: Sequence[Any], connection: _Connection, key: str, secret: str) -> Any:
+    """Return the SDK's client over our connection; it signs as the SDK does (version 3)."""
+    _models, client, utils, config, request_of, _runtime = sdk
 
     class _Client(client.Client):  # type: ignore[misc,name-defined]
         async def do_request_async(self, params: Any, request: Any, runtime: Any) -> dict[str, Any]:
             del runtime
-            body = utils.to_form(request.body) if request.body else ""
-            digest = utils.hash(body.encode(), ALGORITHM).hex()
-            signed = dara()
+            tools, signed = utils.Utils, request_of.DaraRequest()
+            body = tools.to_form(request.body) if request.body else ""
+            digest = tools.hash(body.encode(), ALGORITHM).hex()
             signed.method, signed.pathname, signed.query = params.method, params.pathname, request.query or {}
             signed.headers = {
                 "host": connection.host,
                 "x-acs-action": params.action,
                 "x-acs-version": params.version,
-                "x-acs-date": utils.get_timestamp(),
-                "x-acs-signature-nonce": utils.get_nonce(),
+                "x-acs-date": tools.get_timestamp(),
+                "x-acs-signature-nonce": tools.get_nonce(),
                 "x-acs-content-sha256": digest,
                 "accept": "application/json",
                 "content-type": "application/x-www-form-urlencoded",
             }
-            proof = utils.get_authorization(signed, ALGORITHM, digest, settings.aliyun_access_key_id, settings.aliyun_access_key_secret)
+            proof = tools.get_authorization(signed, ALGORITHM, digest, key, secret)
             status, document = await connection.post(signed.pathname, signed.query, body, {**signed.headers, "Authorization": proof})
             return {"body": document, "headers": {}, "statusCode": status}
 
-    account = {"access_key_id": settings.aliyun_access_key_id, "access_key_secret": settings.aliyun_access_key_secret}
-    return _Client(config.Config(**account, endpoint=connection.host)), models, runtime.RuntimeOptions()
+    return _Client(config.Config(access_key_id=key, access_key_secret=secret, endpoint=connection.host))
 
 
 def batches(messages: Sequence[Message]) -> Iterator[list[Message]]:

@@ -19,7 +19,7 @@ MAX_OWN_BODY = 32 * 1024 * 1024
 OWN_DOORS = b"/_sandbox/"
 PIPELINE = 128
 JSON = "application/json"
-KEPT = frozenset((b"accept", b"authorization", b"content-length", b"content-type", b"cookie", b"expect", b"host"))
+KEPT = frozenset((b"accept", b"authorization", b"content-length", b"content-type", b"cookie", b"expect", b"host", b"user-agent"))
 """The request headers that anyone here asks for, beside those of Aliyun, which begin with SIGNED."""
 
 SIGNED = b"x-acs-"
