@@ -22,6 +22,7 @@ from outreach.contacts import directory
 from outreach.database.engine import Database
 from outreach.database.pledge_tables import SIGNATURE_STATES, Signature
 from outreach.database.tables import Address, Contact, Enterprise, PledgeVersion
+from outreach.database.wechat_tables import Binding, Follower
 
 NOON = datetime(2026, 1, 15, 4, 0, tzinfo=UTC)
 TEXTS = ("", "a", "A", "ab", "b", "é", "É", "业", "鞋业", "a_b", "a%b", "*", "\\", "!", "10", "9", "😀", "〇", "'")
@@ -90,7 +91,7 @@ contacts = st.fixed_dictionaries(
         "name": st.sampled_from(TEXTS),
         "role": st.sampled_from(TEXTS),
         "phone": st.sampled_from(PHONES),
-        "wechat": st.sampled_from(["", "openid1"]),
+        "bound": st.sampled_from(["", "openid1", "openid2", "ended", "phone changed", "left"]),
         "erased_at": st.sampled_from([None, None, NOON]),
     }
 )
@@ -107,7 +108,7 @@ enterprises = st.fixed_dictionaries(
 )
 counties = st.tuples(
     st.lists(enterprises, max_size=5, unique_by=(lambda each: each["credit_code"] or object(), lambda each: (each["name"], each["town"]))),
-    st.frozensets(st.tuples(st.sampled_from(["sms", "wechat"]), st.sampled_from([*PHONES[1:], "openid1"]), st.booleans()), max_size=4),
+    st.frozensets(st.tuples(st.sampled_from(["sms", "wechat"]), st.sampled_from([*PHONES[1:], "openid1", "openid2"]), st.booleans()), max_size=4),
 )
 
 text_values = st.one_of(st.sampled_from(TEXTS), st.text("aAbé业_%*\\!10", max_size=4))
@@ -153,10 +154,22 @@ def settle(session: Session, county: Sequence[dict[str, Any]], suppressed: Any) 
         for pledge, state in each.get("signatures", ()):
             session.execute(insert(Signature), [signature(number, pledge, state)])
         if each["contacts"]:
-            people = [{"id": number * 10 + place, "enterprise_id": number, **person, **stamp} for place, person in enumerate(each["contacts"])]
-            session.execute(insert(Contact), people)
+            keys = range(number * 10, number * 10 + len(each["contacts"]))
+            people = [{**person, "id": key, "enterprise_id": number, **stamp} for key, person in zip(keys, each["contacts"], strict=True)]
+            session.execute(insert(Contact), [{column: value for column, value in person.items() if column != "bound"} for person in people])
+            for person in people:
+                bind(session, person)
+    session.execute(insert(Follower), [{"openid": openid, "follows": openid != "left"} for openid in ("openid1", "openid2", "ended", "phone changed", "left")])
     for (channel, value), off in addresses(suppressed).items():
         session.execute(insert(Address), [{"channel": channel, "value": value, "suppressed_at": NOON if off else None}])
+
+
+def bind(session: Session, person: dict[str, Any]) -> None:
+    """Bind a contact's WeChat: for good, or so that it holds no more."""
+    if openid := person["bound"]:
+        phone = "+8613000000000" if openid == "phone changed" else person["phone"]
+        row = {"openid": openid, "contact_id": person["id"], "phone": phone, "way": "oauth", "bound_at": NOON, "ended_at": NOON if openid == "ended" else None}
+        session.execute(insert(Binding), [row])
 
 
 def signature(enterprise: int, pledge: str, state: str) -> dict[str, Any]:
@@ -189,7 +202,7 @@ def as_staff_see(person: dict[str, Any] | None, off: set[tuple[str, str]]) -> di
         "role": person["role"],
         "phone": as_seen("phone", person["phone"]),
         "has_sms": person["phone"] != "" and ("sms", person["phone"]) not in off,
-        "has_wechat": person["wechat"] != "" and ("wechat", person["wechat"]) not in off,
+        "has_wechat": person["bound"].startswith("openid") and ("wechat", person["bound"]) not in off,
     }
 
 
@@ -227,8 +240,8 @@ COUNTY = [
         "outcome": "signed",
         "signatures": [("no-arrears-2026", "signed"), ("no-arrears-2025", "superseded")],
         "contacts": [
-            {"name": "张建国", "role": "法定代表人", "phone": "+8613800138000", "wechat": "", "erased_at": None},
-            {"name": "李四", "role": "工资专员", "phone": "", "wechat": "openid1", "erased_at": None},
+            {"name": "张建国", "role": "法定代表人", "phone": "+8613800138000", "bound": "", "erased_at": None},
+            {"name": "李四", "role": "工资专员", "phone": "", "bound": "openid1", "erased_at": None},
         ],
     },
     {
@@ -238,7 +251,7 @@ COUNTY = [
         "above_scale": False,
         "address": "",
         "outcome": "declined",
-        "contacts": [{"name": "王五", "role": "", "phone": "+8613900139000", "wechat": "", "erased_at": None}],
+        "contacts": [{"name": "王五", "role": "", "phone": "+8613900139000", "bound": "", "erased_at": None}],
     },
     {"name": "50%_off", "credit_code": None, "town": "", "above_scale": None, "address": "", "outcome": None, "contacts": []},
     {
@@ -249,7 +262,7 @@ COUNTY = [
         "address": "",
         "outcome": "withdrawn",
         "signatures": [("no-arrears-2026", "withdrawn"), ("安薪", "pending")],
-        "contacts": [{"name": "赵六", "role": "", "phone": "+8613700137000", "wechat": "", "erased_at": NOON}],
+        "contacts": [{"name": "赵六", "role": "", "phone": "+8613700137000", "bound": "", "erased_at": NOON}],
     },
 ]
 

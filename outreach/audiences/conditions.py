@@ -25,7 +25,9 @@ from outreach.audiences.tree import Attended, Compare, Everybody, Field, Has, In
 from outreach.contacts import cleaning
 from outreach.database.pledge_tables import CURRENT, Signature
 from outreach.database.tables import Address, Contact, Enterprise
+from outreach.database.wechat_tables import Binding
 from outreach.i18n import gettext as _
+from outreach.outbox.bound import bound
 
 ENTERPRISE, CONTACT, ADDRESS = Enterprise.__table__, Contact.__table__, Address.__table__
 SIGNATURE = Signature.__table__.c
@@ -108,13 +110,18 @@ def _single(tree: Leaf) -> ColumnElement[bool]:
 
 
 def reachable(channel: str) -> ColumnElement[bool]:
-    """Return the condition that the contact (for letters: the enterprise) has an address on a channel that may be written to."""
+    """Return the condition that the contact (for letters: the enterprise) has an address on a channel that may be written to.
+
+    In WeChat that is an openid bound to the contact, whose owner follows the account now; what a list says of a WeChat name is none.
+    """
     if channel == "letter":
         return E.address != ""
-    value = {"sms": C.phone, "wechat": C.wechat}[channel]
     a = ADDRESS.c
-    suppressed = exists().where(a.channel == channel, a.value == value, a.suppressed_at.is_not(None)).correlate(CONTACT)
-    return and_(func.coalesce(value, "") != "", not_(suppressed))
+    if channel == "wechat":
+        refused = exists().where(a.channel == channel, a.value == Binding.openid, a.suppressed_at.is_not(None)).correlate(Binding)
+        return exists().where(bound(), not_(refused)).correlate(CONTACT)
+    refused = exists().where(a.channel == channel, a.value == C.phone, a.suppressed_at.is_not(None)).correlate(CONTACT)
+    return and_(func.coalesce(C.phone, "") != "", not_(refused))
 
 
 def _has_signed(pledge: str) -> ColumnElement[bool]:

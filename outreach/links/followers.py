@@ -10,14 +10,12 @@ from outreach.database import bulk
 from outreach.database.tables import Address
 from outreach.database.wechat_tables import Follower
 from outreach.errors import Refused
-from outreach.links import bindings
+from outreach.links import bindings, refusals
 
 SLICE = 1000
 FEW = 100
 """So many may be found gone without a question, whatever share they are."""
 SHARE = 0.2
-GONE = ("address", "unfollowed")
-"""Reasons for which the provider's refusal put an openid on the list of those not written to; following again lifts them."""
 
 
 class TooManyGone(Refused):
@@ -42,7 +40,8 @@ def found_following(session: Session, openids: Sequence[str], *, since: datetime
 def _let_in(session: Session, openids: Collection[str]) -> None:
     """Write again to whom the provider refused only because they did not follow."""
     free = {"suppressed_at": None, "suppressed_reason": None, "suppressed_source": None}
-    mine = (Address.channel == "wechat", Address.value.in_(openids), Address.suppressed_reason.in_(GONE))
+    by_provider = (Address.suppressed_reason.in_(refusals.GONE), Address.suppressed_source.not_in(refusals.OURS))
+    mine = (Address.channel == "wechat", Address.value.in_(openids), *by_provider)
     session.execute(update(Address).where(*mine).values(**free))
 
 
