@@ -264,4 +264,4 @@ def test_replies_are_listed_newest_first_with_their_meaning(run: Run, office_url
     assert (first["total"], len(first["rows"])) == (3, 2)
     assert run("replies", "list", "--after", str(first["next"]), "--format", "json").document["rows"] == document["rows"][2:]
     assert "wants no more messages" in run("replies", "list").out.decode()
-    assert run("replies", "list", "--format", "csv").lines[3][-1] == "wants no more messages"
+    assert "wants no more messages" in run("replies", "list", "--format", "csv").lines[3]

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -94,13 +94,16 @@ def _done(steps: list[dict[str, Any]]) -> tuple[int, int]:
     return total - waiting, total
 
 
-def follow_delivery(office: Office, delivery: int) -> dict[str, Any]:
-    """Send one test message and wait for its receipt, for a while."""
+FINAL = ("delivered", "undelivered", "failed", "silent", "skipped")
+
+
+def follow_delivery(office: Office, delivery: int, *, until_state: Collection[str] = FINAL) -> dict[str, Any]:
+    """Send one message outside campaigns and wait for its receipt, or for whatever state will do, for a while."""
     until = time.monotonic() + TRIAL_SECONDS
     with _embedded(office):
         while True:
             with office.database.read() as session:
                 found = trial.outcome(session, delivery)
-            if found["state"] in ("delivered", "undelivered", "failed", "silent", "skipped") or time.monotonic() > until:
+            if found["state"] in until_state or time.monotonic() > until:
                 return found
             time.sleep(LOOK / 2)

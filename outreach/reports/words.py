@@ -205,7 +205,26 @@ def mode(id: str) -> str:
 
 def meaning(id: str) -> str:
     """Return in words what a reply was taken for."""
-    return {"opt_out": _("wants no more messages"), "opt_in": _("wants messages again")}.get(id, id)
+    return {
+        "opt_out": _("wants no more messages"),
+        "opt_in": _("wants messages again"),
+        "code": _("the code"),
+        "digits": _("the digits"),
+        "code_digits": _("code and digits"),
+        "mistyped": _("a mistyped code"),
+        "late": _("came too late to count"),
+    }.get(id) or deed(id)
+
+
+def deed(id: str) -> str:
+    """Return in words what a person did who wrote or came to the office's account."""
+    return {
+        "text": _("wrote"),
+        "follow": _("follows"),
+        "leave": _("left"),
+        "scan": _("scanned"),
+        "subscription": _("chose notices"),
+    }.get(id, id)
 
 
 def field(id: str) -> str:
@@ -253,6 +272,10 @@ def field(id: str) -> str:
         "time": _("time"),
         "body": _("text"),
         "meaning": _("meaning"),
+        "deed": _("what he did"),
+        "answer": _("answered at once"),
+        "answered_by": _("answered by"),
+        "answered_at": _("answered at"),
         "first": _("first channel"),
         "bound_at": _("WeChat bound at"),
     }.get(id) or column(id)
@@ -270,6 +293,7 @@ VALUES = {
     "reason": reason,
     "kind": error_kind,
     "meaning": meaning,
+    "deed": deed,
     "column": column,
     "way": way,
     "standing": standing,
