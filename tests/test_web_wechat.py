@@ -210,6 +210,15 @@ def test_a_provider_that_does_not_answer_is_told_as_such_and_binds_nobody(phone:
     assert bindings(web) == []
 
 
+def test_who_wants_no_more_messages_gets_none_in_wechat_either(phone: Phone, web: Served) -> None:
+    phone.bind()
+    assert web.post(f"/o/{phone.guest.token()}").status == 200
+    with web.database.read() as session:
+        rows = session.execute(text("select channel, value from address where suppressed_at is not null and suppressed_source = 'page'"))
+        refused = {(row.channel, row.value) for row in rows}
+    assert refused == {("sms", "+8613800138000"), ("wechat", OPENID)}
+
+
 def test_a_new_phone_takes_the_place_of_the_old_one(phone: Phone, web: Served, gateway: Gateway) -> None:
     phone.bind()
     newer = Phone(web, gateway, phone.guest, openid=STRANGER)

@@ -241,7 +241,7 @@ class PublicDoor:
         return self._opting_out(request, visitor, done=False)
 
     async def opt_out(self, request: Request) -> Response:
-        """Write to this person's registered phone no more."""
+        """Write to this person no more, neither to the registered phone nor to the WeChat that was bound by it."""
         visitor = await asyncio.to_thread(self._suppressed, request.path_params["token"])
         return self._opting_out(request, visitor, done=True)
 
@@ -256,7 +256,8 @@ class PublicDoor:
         now = clock.now()
         with self._database.write() as session:
             visitor = _with_phone(resolving.resolve(session, token, settings=self._settings, now=now))
-            directory.opt_out(session, channel="sms", value=visitor.phone, source="page", now=now)
+            for channel, value in directory.addresses_of(session, value=visitor.phone):
+                directory.opt_out(session, channel=channel, value=value, source="page", now=now)
             return visitor
 
     def _address(self, request: Request) -> str:
