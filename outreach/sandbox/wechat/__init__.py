@@ -8,7 +8,9 @@
     quotas     calls a day and a minute, reset at midnight in Shanghai
     people     who follows, who spoke last, who agreed to notices
     fields     the data of a template message, held against the provider's field types
-    messages   template message, subscription notice, customer-service message
+    sending    what the messages to one person share: recipient, fault, answer, event
+    templates  the template message, its ten minutes and its review
+    notices    the subscription notice and the customer-service message
     masses     mass messages with their totals
     queries    followers, scenes for QR codes, blocked messages
     oauth      a phone's WeChat says whose it is

@@ -12,11 +12,13 @@ from outreach.sandbox.wechat.acts import ActMisread, Acts
 from outreach.sandbox.wechat.codes import Declined
 from outreach.sandbox.wechat.events import Events
 from outreach.sandbox.wechat.masses import Masses
-from outreach.sandbox.wechat.messages import Messages
+from outreach.sandbox.wechat.notices import Notices
 from outreach.sandbox.wechat.oauth import OAuth
 from outreach.sandbox.wechat.people import People
 from outreach.sandbox.wechat.queries import Queries
 from outreach.sandbox.wechat.quotas import Quotas
+from outreach.sandbox.wechat.sending import Sending
+from outreach.sandbox.wechat.templates import Templates
 from outreach.sandbox.wechat.tokens import Tokens
 from outreach.sandbox.wechat.world import Account, Broken, World
 from outreach.sandbox.wire import Request
@@ -26,7 +28,7 @@ PEOPLE = ".people"
 """What is added to the ledger's name for the file of who follows."""
 
 Asked = dict[str, Any]
-Sending = Callable[[Request, Asked, str], None]
+SendingDoor = Callable[[Request, Asked, str], None]
 Answering = Callable[[Request, Asked], None]
 Asking = Callable[[Asked], dict[str, Any]]
 
@@ -40,22 +42,24 @@ class WeChat:
         self.quotas = Quotas(world)
         self.people = People(world, ledger.path.with_name(ledger.path.name + PEOPLE))
         self.events = Events(world)
-        self.messages = Messages(world, self.people, self.events, self.tokens)
+        sending = Sending(world, self.events, self.tokens)
+        self.templates = Templates(world, self.people, self.events, sending)
+        self.notices = Notices(world, self.people, sending)
         self.masses = Masses(world, self.people, self.events)
         self.queries = Queries(world, self.people)
         self.oauth = OAuth(world)
         self.acts = Acts(world, self.people, self.events, self.queries)
-        self._sending: dict[bytes, Sending] = {
-            b"/cgi-bin/message/template/send": self.messages.template,
-            b"/cgi-bin/message/subscribe/bizsend": self.messages.subscription,
-            b"/cgi-bin/message/custom/send": self.messages.service,
+        self._sending: dict[bytes, SendingDoor] = {
+            b"/cgi-bin/message/template/send": self.templates.send,
+            b"/cgi-bin/message/subscribe/bizsend": self.notices.subscription,
+            b"/cgi-bin/message/custom/send": self.notices.service,
         }
         self._answering: dict[bytes, Answering] = {
             b"/cgi-bin/message/mass/send": self.masses.send,
             b"/cgi-bin/message/mass/sendall": self.masses.send_all,
             b"/cgi-bin/message/mass/get": self.masses.get,
             b"/cgi-bin/message/mass/delete": self.masses.delete,
-            b"/wxa/sec/queryblocktmplmsg": self.messages.list_blocked,
+            b"/wxa/sec/queryblocktmplmsg": self.templates.list_blocked,
         }
         self._asking: dict[bytes, tuple[bytes, Asking]] = {
             b"/cgi-bin/user/get": (b"GET", self.queries.followers),
@@ -138,7 +142,7 @@ class WeChat:
 
     def clear(self) -> None:
         """Forget everything but the tokens: whoever holds one may use it."""
-        for part in (self.world, self.tokens, self.quotas, self.people, self.events, self.messages, self.masses, self.queries, self.oauth):
+        for part in (self.world, self.tokens, self.quotas, self.people, self.events, self.templates, self.masses, self.queries, self.oauth):
             part.clear()
 
     def close(self) -> None:

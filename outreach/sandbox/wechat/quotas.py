@@ -1,5 +1,6 @@
 """Calls a day and a minute: the day ends at midnight in Shanghai."""
 
+import time
 from collections import Counter
 
 from outreach.sandbox.wechat.codes import Declined
@@ -7,6 +8,17 @@ from outreach.sandbox.wechat.world import World
 
 SHANGHAI = 8 * 3600
 CLEARED_A_MONTH = 10
+
+
+def day(at: float) -> int:
+    """Return the day in Shanghai on which a moment falls, counted from the epoch."""
+    return int((at + SHANGHAI) // 86400)
+
+
+def month(at: float) -> int:
+    """Return the month in Shanghai in which a moment falls, counted from the year 0."""
+    there = time.gmtime(at + SHANGHAI)
+    return there.tm_year * 12 + there.tm_mon
 
 
 class Quotas:
@@ -50,9 +62,9 @@ class Quotas:
 
     def _turn(self) -> None:
         now = self._world.now()
-        day, minute = int((now + SHANGHAI) // 86400), int(now // 60)
-        if day != self._day:
-            self._day = day
+        today, minute = day(now), int(now // 60)
+        if today != self._day:
+            self._day = today
             self._today.clear()
         if minute != self._minute:
             self._minute = minute

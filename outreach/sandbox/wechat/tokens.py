@@ -4,6 +4,7 @@ import secrets
 from collections import Counter
 
 from outreach.sandbox.wechat.codes import Declined
+from outreach.sandbox.wechat.quotas import day
 from outreach.sandbox.wechat.world import World
 
 OVERLAP = 300.0
@@ -84,8 +85,7 @@ class Tokens:
 
     def _force(self, now: float) -> None:
         scenario = self._world.scenario
-        day = int((now + 8 * 3600) // 86400)
-        today = [at for at in self._forced if int((at + 8 * 3600) // 86400) == day]
+        today = [at for at in self._forced if day(at) == day(now)]
         if len(today) >= scenario.force_daily:
             raise Declined(45009)
         if self._forced and now - self._forced[-1] < scenario.force_gap_s:
