@@ -4,7 +4,7 @@ What a person sends again is answered again as before and changes nothing; what 
 come, changes nothing either.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -62,8 +62,8 @@ class _Room:
         self._people = people
         self._replies = sorted(replies, key=lambda reply: reply.at or now)
         self._scenes = _scenes(session, {reply.scene for reply in replies if reply.scene})
-        texts = [understand(reply.body, awaited=True) for reply in replies if reply.act == "text"]
-        codes = {said.code for said in texts if said.code} | set(self._scenes.values())
+        texts = [(reply.sender, understand(reply.body, awaited=True)) for reply in replies if reply.act == "text"]
+        codes = {said.code for _openid, said in texts if said.code} | set(self._scenes.values())
         self._links = resolving.of_codes(session, codes, way=CHANNEL, settings=settings, now=now)
         self._bound = bindings.bound_codes(session, people, codes)
         self._leaving: set[str] = set()
@@ -71,15 +71,13 @@ class _Room:
         self._refusals: dict[str, bool] = {}
         self._hold(texts)
 
-    def _hold(self, texts: Iterable[Said]) -> None:
+    def _hold(self, texts: Sequence[tuple[str, Said]]) -> None:
         """Take the counters of all tries at once and in their one order, or two groups could wait for each other in a circle."""
-        codes = {said.code for said in texts if said.meaning == "code_digits"}
-        bounds = [
-            bound
-            for person in self._people.values()
-            for code in {*codes, person.asked_code} - {None}
-            for bound in guessing.for_code(self._settings.office_key, str(code), person.openid)
-        ]
+        trying = {openid for openid, said in texts if said.digits}
+        pairs = {(openid, said.code) for openid, said in texts} | {(openid, self._people[openid].asked_code) for openid in trying}
+        pairs |= {(reply.sender, self._scenes.get(reply.scene)) for reply in self._replies}
+        key = self._settings.office_key
+        bounds = [bound for openid, code in pairs if code and openid in trying for bound in guessing.for_code(key, code, openid)]
         guessing.hold(self._session, bounds, now=self._now)
 
     def hear(self) -> list[_Turn]:
