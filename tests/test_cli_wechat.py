@@ -19,6 +19,7 @@ from outreach.channels import directory
 from outreach.database.engine import Database
 from outreach.database.tables import Campaign
 from outreach.database.wechat_tables import Binding, Follower
+from outreach.outbox import senders
 from outreach.staff import accounts, audit
 
 from conftest import NOON  # isort: skip
@@ -128,6 +129,17 @@ def test_a_poster_is_drawn_again_from_what_was_kept(desk: Signers, gateway: Gate
     assert pictures[0] == pictures[1]
     assert read_qr(tmp_path / "poster.png") == desk.rows("select url from scene")[0].url
     assert [row.label for row in desk.rows("select label from scene where expires_at is null")] == ["逍林镇政务大厅"]
+
+
+def test_a_token_that_is_refused_for_good_is_renewed_by_force_and_counted_in_the_senders_row(
+    desk: Signers, gateway: Gateway, run: Callable[..., Any], tmp_path: Path
+) -> None:
+    with desk.database.write() as session:
+        senders.store(session, settings.load())
+    gateway.faults(wechat={"token_stuck": True})
+    assert run("wechat", "poster", "here", "--out", str(tmp_path / "poster.svg"))["asked"]
+    assert gateway.wechat()["forced_refreshes"] == 1
+    assert [row.refreshes for row in desk.rows("select refreshes from sender where provider = 'wechat'")] == [1]
 
 
 def test_the_accounts_own_list_is_brought_in_page_by_page(desk: Signers, gateway: Gateway, run: Callable[..., Any]) -> None:

@@ -4,12 +4,11 @@ from pathlib import Path
 
 import click
 
-from outreach.channels import directory
-from outreach.channels.wechat.calls import Account
 from outreach.cli import wechat_codes
 from outreach.cli.base import Office, acting, group, option, pass_office
 from outreach.cli.files import OUT, deliver_list
 from outreach.cli.output import answer, note, require_document
+from outreach.cli.wechat_account import open_account
 from outreach.i18n import gettext as _
 from outreach.links import followers as following
 from outreach.reports import followers as people
@@ -58,7 +57,7 @@ def sync(office: Office, yes: bool) -> None:
     since = office.now()
     listed: set[str] = set()
     came = 0
-    with account_of(office) as account:
+    with open_account(office) as account:
         for page in account.followers():
             listed.update(page)
             with office.database.write() as session:
@@ -70,11 +69,6 @@ def sync(office: Office, yes: bool) -> None:
     document = {"listed": len(listed), "came": came, "left": len(away), "unbound": unbound}
     lines = [_("Followers on the account's list: {listed:,}; new to us {came:,}; gone {left:,}, bindings ended {unbound:,}.").format(**document)]
     answer(office, document, lines, next_step="outreach report reach")
-
-
-def account_of(office: Office) -> Account:
-    """Open the office's account; close it when done."""
-    return directory.open_account(office.settings)
 
 
 wechat_codes.add_to(wechat)

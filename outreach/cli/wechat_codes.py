@@ -11,11 +11,11 @@ import click
 from rich.console import Console
 from rich.progress import track
 
-from outreach.channels import directory
 from outreach.channels.wechat.calls import Account
 from outreach.cli.base import Group, Office, acting, option
 from outreach.cli.files import FileUnwritable, whole_file
 from outreach.cli.output import answer, require_document
+from outreach.cli.wechat_account import open_account
 from outreach.errors import OutreachError, UsageError
 from outreach.i18n import gettext as _
 from outreach.links import scenes
@@ -80,7 +80,7 @@ def qr_(office: Office, codes: tuple[str, ...], campaign: str | None, limit: int
     suffix = ".png" if png else ".svg"
     asked = 0
     drawn: list[Personal] = []
-    with directory.open_account(office.settings) as account:
+    with open_account(office) as account:
         for chunk in _with_bar(found):
             fresh = _ask(office, account, [one for one in chunk if one.lacks(now)])
             asked += len(fresh)
@@ -111,7 +111,7 @@ def poster(office: Office, label: str, out: Path) -> None:
         found = scenes.poster(session, label, now=office.now())
     asked = not found.url
     if asked:
-        with directory.open_account(office.settings) as account:
+        with open_account(office) as account:
             found = replace(found, url=account.ticket(found.scene, lasts=None).url)
         with office.database.write() as session:
             scenes.keep(session, [(found.scene_id, found.url, None)])
