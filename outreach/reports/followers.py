@@ -40,6 +40,7 @@ def columns() -> list[Column]:
         "followed_at": _("followed at"),
         "left_at": _("left at"),
         "spoke_at": _("last wrote at"),
+        "way": _("how bound"),
         "contacts": _("contacts"),
     }
     return [Column(key, words.heading(headings.get(key) or words.field(key))) for key in LISTED]
