@@ -5,6 +5,7 @@ import json
 import logging
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,7 @@ from hypothesis import given
 from hypothesis import settings as budget
 from hypothesis import strategies as st
 from served import Served
+from sqlalchemy import update
 
 from outreach import clock
 from outreach.channels import aliyun, directory
@@ -37,10 +39,11 @@ from outreach.channels.base import (
     Uncertain,
 )
 from outreach.database.engine import Database
+from outreach.database.tables import Campaign
 from outreach.errors import Misconfigured
 from outreach.outbox import sending
 from outreach.outbox.sending import Outbox
-from outreach.settings import Settings
+from outreach.settings import Settings, load
 
 TEMPLATE = "SMS_2026"
 FILED = "${name}您好：请发送签署码${code}。"
@@ -206,11 +209,11 @@ def test_the_days_texts_that_are_used_up_wait_for_midnight(gateway: Gateway, set
     assert not outcome.strained
 
 
-ANSWERS: list[tuple[int, str | None, str, Outcome]] = [
+ANSWERS: list[tuple[int, str, str, Outcome]] = [
     (200, "OK", "OK", Accepted("")),
-    (200, None, "", Uncertain("unreadable")),
-    (302, None, "", Uncertain("http 302")),
-    (503, None, "", Uncertain("http 503")),
+    (200, "", "", Uncertain("unreadable")),
+    (302, "", "", Uncertain("http 302")),
+    (503, "", "", Uncertain("http 503")),
     (500, "InternalError", "", Uncertain("http 500")),
     (400, "Throttling.User", "", Deferred(timedelta(seconds=1), strained=True)),
     (503, "Throttling", "", Deferred(timedelta(seconds=1), strained=True)),
@@ -227,7 +230,7 @@ ANSWERS: list[tuple[int, str | None, str, Outcome]] = [
 
 
 @pytest.mark.parametrize(("status", "code", "words", "meant"), ANSWERS)
-def test_each_answer_means_what_the_table_says(status: int, code: str | None, words: str, meant: Outcome) -> None:
+def test_each_answer_means_what_the_table_says(status: int, code: str, words: str, meant: Outcome) -> None:
     assert answer_of(status, code, words).outcome == meant
 
 
@@ -290,6 +293,35 @@ def test_all_pages_of_the_list_are_read_and_a_list_that_cannot_be_asked_is_no_em
         look_up(desk.settings("http://127.0.0.1:9"), messages[0])
     with pytest.raises(ProviderUnavailable):
         look_up(desk.settings(gateway.url, aliyun_access_key_secret="wrong"), messages[0])
+
+
+HOSTILE = [
+    b"",
+    b"[]",
+    b'"OK"',
+    b'{"Code": 7}',
+    b'{"Code": ["OK"]}',
+    b'{"Code": "OK"}',
+    b'{"Code": "OK", "TotalCount": "1"}',
+    b'{"Code": "OK", "TotalCount": "1", "SmsSendDetailDTOs": {}}',
+    b'{"Code": "OK", "TotalCount": "x", "SmsSendDetailDTOs": {"SmsSendDetailDTO": []}}',
+    b'{"Code": "OK", "TotalCount": "1", "SmsSendDetailDTOs": {"SmsSendDetailDTO": []}}',
+    b'{"Code": "OK", "TotalCount": "1", "SmsSendDetailDTOs": {"SmsSendDetailDTO": [7]}}',
+    b'{"Code": "OK", "TotalCount": "1", "SmsSendDetailDTOs": []}',
+]
+
+
+@pytest.mark.parametrize("document", HOSTILE)
+def test_a_list_that_is_not_whole_is_no_proof_that_a_message_was_never_there(gateway: Gateway, desk: Desk, document: bytes) -> None:
+    desk.answers += [(200, document)] * 25
+    with pytest.raises(ProviderUnavailable):
+        look_up(desk.settings(desk.url), invitation(1))
+
+
+@pytest.mark.parametrize("document", HOSTILE[:5])
+def test_an_answer_that_nobody_can_read_leaves_the_batch_uncertain(gateway: Gateway, desk: Desk, document: bytes) -> None:
+    desk.answers.append((200, document))
+    assert deliver(desk.settings(desk.url), invitations(2)) == [Uncertain("unreadable")] * 2
 
 
 # batches
@@ -382,6 +414,25 @@ def test_a_reply_comes_with_what_it_means_its_port_and_its_time(desk: Desk, said
     assert reply.at == datetime(2026, 1, 15, 4, 0, tzinfo=UTC)
     assert reply.reference == "aliyun-1234567890123"
     assert read(desk, "reply", [{**push, "sequence_id": 1234567890123.0}])[0].reference == reply.reference
+
+
+VALUES = st.recursive(st.none() | st.booleans() | st.floats() | st.integers() | st.text(), lambda kept: st.lists(kept, max_size=2), max_leaves=3)
+KEYS = ("phone_number", "success", "out_id", "err_code", "content", "send_time", "dest_code", "sequence_id")
+
+
+@given(st.fixed_dictionaries({}, optional=dict.fromkeys(KEYS, VALUES)), st.sampled_from(["report", "reply"]), st.booleans())
+@budget(max_examples=300)
+def test_whatever_a_push_holds_is_read_into_what_any_database_takes_or_refused_in_words(item: dict[str, Any], leaf: str, good: bool) -> None:
+    reader = aliyun.AliyunHooks(load(aliyun_hook_word="w"))
+    body = json.dumps([{**item, **({"phone_number": "13800000041", "out_id": "7.1x3", "success": False} if good else {})}]).encode()
+    try:
+        found = reader.read_callback(url=f"https://office.example/hooks/aliyun/w/{leaf}", body=body, headers={})
+    except MalformedCallback:
+        assert not good
+        return
+    for text in (value for one in found for value in (getattr(one, name) for name in one.__slots__) if isinstance(value, str)):
+        assert "\0" not in text
+        text.encode()
 
 
 def test_a_reply_without_a_number_of_its_own_has_the_same_name_each_time(desk: Desk) -> None:
@@ -478,3 +529,50 @@ def test_a_lost_answer_whose_receipts_are_lost_too_is_found_in_the_list_and_not_
         asyncio.run(sending.drain(outbox))
         assert len(gateway.ledger()) == 3
         database.close()
+
+
+def test_each_number_goes_by_the_sender_whose_prefix_fits_it(new_sqlite: Any, tmp_path: Path) -> None:
+    filed_template(tmp_path)
+    home, abroad = {"name": "home", "provider": "aliyun", "prefixes": ["+86"]}, {"name": "abroad", "provider": "twilio", "prefixes": ["+852"]}
+    with Gateway(tmp_path / "own.jsonl", office="http://127.0.0.1:9") as gateway:
+        database = Database(new_sqlite())
+        desk = open_office(database, tmp_path, sender=[home, abroad], sandbox_url=gateway.url)
+        desk.enterprises(2, phones=[phone(1), "+85251234567"])
+        desk.launch(steps=[{"channel": "sms", "template": "sms/call"}])
+        asyncio.run(sending.drain(Outbox(database, desk.settings)))
+        assert {entry["to"]: entry["reference"][:2] == "SM" for entry in gateway.ledger()} == {phone(1): False, "+85251234567": True}
+        database.close()
+
+
+def test_three_workers_and_every_fault_send_each_number_its_text_once(new_sqlite: Any, tmp_path: Path) -> None:
+    filed_template(tmp_path)
+    url = new_sqlite()
+    sender = [{"provider": "aliyun", "per_second": 0}]
+    shares = ("throttle", "error_json", "error_html", "drop_after_accept", "truncate", "receipt_twice", "receipt_early", "receipt_forged", "receipt_reordered")
+    with Served(tmp_path, url, sender=sender) as web, Gateway(tmp_path / "own.jsonl", office=web.url) as gateway:
+        database = Database(url)
+        desk = open_office(database, tmp_path, sender=sender, sandbox_url=gateway.url, public_url=web.url)
+        desk.enterprises(150)
+        desk.launch(steps=[{"channel": "sms", "template": "sms/call"}])
+        desk.write(update(Campaign).where(Campaign.name == "drive").values(state="running", claim_limit=None))  # the canary is over
+        gateway.faults(mix=dict.fromkeys(shares, 0.01) | {"undelivered": 0.1})
+        outbox = Outbox(database, desk.settings)
+        for _tick in range(40):
+            asyncio.run(three_workers(outbox))
+            gateway.settled()
+            desk.elapse(timedelta(seconds=31))
+            asyncio.run(sending.settle_unknown(outbox, now=clock.now))
+            if set(desk.states()) <= {"delivered", "undelivered"}:
+                break
+        assert set(desk.states()) == {"delivered", "undelivered"}
+        sent = [entry["to"] for entry in gateway.ledger()]
+        assert len(sent) == len(set(sent)) == 150
+        outcomes = Counter(entry["outcome"] for entry in gateway.ledger())
+        assert Counter(desk.states()) == outcomes
+        assert not any(row.doubled for row in desk.deliveries())
+        assert gateway.health()["callbacks"]["forged_accepted"] == 0
+        database.close()
+
+
+async def three_workers(outbox: Outbox) -> None:
+    await asyncio.gather(*(sending.drain(outbox) for _worker in range(3)))

@@ -111,20 +111,8 @@ KINDS: dict[str, Kind] = {
 }
 """What a code means for the office: answered to a request, or told of one message in a receipt. An unknown one is `temporary`."""
 
-OF_ONE = frozenset(
-    [
-        "isv.MOBILE_NUMBER_ILLEGAL",
-        "isv.BUSINESS_LIMIT_CONTROL",
-        "isv.SMS_CONTENT_ILLEGAL",
-        "isv.TEMPLATE_MISSING_PARAMETERS",
-        "isv.TEMPLATE_PARAMS_ILLEGAL",
-        "isv.PARAM_LENGTH_LIMIT",
-        "isv.PARAM_NOT_SUPPORT_URL",
-        "isv.BLACK_KEY_CONTROL_LIMIT",
-        "isv.INVALID_JSON_PARAM",
-        "isv.INVALID_PARAMETERS",
-    ]
-)
+_OF_ONE = "MOBILE_NUMBER_ILLEGAL BUSINESS_LIMIT_CONTROL SMS_CONTENT_ILLEGAL TEMPLATE_MISSING_PARAMETERS TEMPLATE_PARAMS_ILLEGAL PARAM_LENGTH_LIMIT"
+OF_ONE = frozenset(f"isv.{code}" for code in f"{_OF_ONE} PARAM_NOT_SUPPORT_URL BLACK_KEY_CONTROL_LIMIT INVALID_JSON_PARAM INVALID_PARAMETERS".split())
 """What one number or one person's values can bring upon a whole batch: it is halved until the one is found. So is an unknown code's."""
 
 DAY_OVER = "isv.DAY_LIMIT_CONTROL"
@@ -132,11 +120,12 @@ LIMITED = "isv.BUSINESS_LIMIT_CONTROL"
 LIMITS = {"分钟": timedelta(minutes=1), "小时": timedelta(hours=1)}
 """How long the limit of one number lasts, by a word of the message beside the code (触发分钟级流控); that of a day is final for this delivery."""
 
-STATUSES: dict[int, Status] = {1: "accepted", 2: "undelivered", 3: "delivered"}
+STATUSES: dict[str, Status] = {"1": "accepted", "2": "undelivered", "3": "delivered"}
 """SendStatus of QuerySendDetails: no receipt yet, failed, arrived."""
 
 _OUT_ID = re.compile(r"(\d{1,18})\.(\d{1,9})(?:x\d{1,3})?", re.ASCII)
 _SIGNATURE = re.compile(r"【([^】]*)】")
+_NUMBER = re.compile(r"\+?\d{3,15}", re.ASCII)
 _MOBILE = re.compile(r"(?:\+|00)?(?:86)?(1\d{10})", re.ASCII)
 
 
@@ -241,7 +230,7 @@ class AliyunSms:
                 return _Answer("", Deferred(REFUSED, strained=True))
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 return _Answer("", Uncertain(type(error).__name__))
-        return answer_of(response.status_code, response.body.code, response.body.message)
+        return answer_of(response.status_code, _said(response.body, "code"), _said(response.body, "message"))
 
     async def look_up(self, message: Message, *, since: datetime) -> list[Found]:
         """Ask for what this number got on the day, or the two days, on which this attempt can have been sent.
@@ -251,29 +240,34 @@ class AliyunSms:
         """
         earliest = since - AHEAD
         days = {moment.astimezone(CHINA).strftime("%Y%m%d") for moment in (earliest, since + self._lease)}
-        rows = [row for day in sorted(days) async for row in self._details(message, day)]
-        hits = [(at, row) for row in rows if row.template_code == message.template and _OUT_ID.fullmatch(row.out_id or "") and (at := _time(row.send_date))]
-        hits.sort(key=lambda hit: hit[0])
-        return [self._found(row, message) for at, row in hits if at >= earliest]
+        rows = [row for day in sorted(days) for row in await self._details(message, day)]
+        ours = [row for row in rows if row.template_code == message.template and _OUT_ID.fullmatch(str(row.out_id))]
+        hits = [(at, row) for row in ours if (at := _time(row.send_date)) and at >= earliest]
+        return [self._found(row, message) for _at, row in sorted(hits, key=lambda hit: hit[0])]
 
-    async def _details(self, message: Message, day: str) -> Any:
+    async def _details(self, message: Message, day: str) -> list[Any]:
+        """Return all rows of a day. A list that is not whole proves nothing: ProviderUnavailable."""
+        rows: list[Any] = []
         for page in range(1, MOST_PAGES + 1):
             request = self._models.QuerySendDetailsRequest(phone_number=_local(message.to), send_date=day, page_size=PAGE, current_page=page)
             try:
                 response = await self._client.query_send_details_with_options_async(request, self._runtime)
             except (aiohttp.ClientError, TimeoutError, OSError):
-                raise ProviderUnavailable(sender=self._sender.name) from None
-            if response.status_code != 200 or response.body.code != "OK":
-                raise ProviderUnavailable(sender=self._sender.name)
-            rows = response.body.sms_send_detail_dtos.sms_send_detail_dto if response.body.sms_send_detail_dtos else []
-            for row in rows:
-                yield row
-            if len(rows) < PAGE:
-                return
+                break
+            body, total = response.body, str(getattr(response.body, "total_count", ""))
+            shown = getattr(getattr(body, "sms_send_detail_dtos", None), "sms_send_detail_dto", None)
+            if response.status_code != 200 or _said(body, "code") != "OK" or shown is None or not total.isdecimal():
+                break
+            rows += shown
+            if len(rows) >= int(total):
+                return rows
+            if not shown:
+                break
+        raise ProviderUnavailable(sender=self._sender.name)
 
     def _found(self, row: Any, message: Message) -> Found:
-        status = STATUSES.get(row.send_status, "accepted")
-        code = row.err_code if status == "undelivered" else None
+        status = STATUSES.get(str(row.send_status), "accepted")
+        code = _clean(row.err_code, 64) if status == "undelivered" else None
         return Found(reference(self._office_key, row.out_id, message.to), status, code, kind_of_receipt(code))
 
     async def close(self) -> None:
@@ -345,7 +339,7 @@ def reference(office_key: str, name: str, to: str) -> str:
     return f"{name}:{tokens.keyed(office_key, 'aliyun', name, to).hex()[:16]}"
 
 
-def answer_of(status: int, code: str | None, words: str | None) -> _Answer:
+def answer_of(status: int, code: str, words: str) -> _Answer:
     """Turn an answer into an outcome: throttling was never processed; a 5xx, a fault of theirs or an unreadable answer may have been."""
     if status == 200 and code == "OK":
         return _Answer(code, Accepted(""))
@@ -355,7 +349,7 @@ def answer_of(status: int, code: str | None, words: str | None) -> _Answer:
         return _Answer(code, Deferred(THROTTLED, strained=True))
     if code == DAY_OVER:
         return _Answer(code, Deferred(timedelta(minutes=1), day_over=True))
-    if code == LIMITED and (wait := next((span for word, span in LIMITS.items() if word in (words or "")), None)):
+    if code == LIMITED and (wait := next((span for word, span in LIMITS.items() if word in words), None)):
         return _Answer(code, Deferred(wait))
     if code.startswith("isp.") and code not in KINDS:
         return _Answer(code, Uncertain(code))
@@ -415,20 +409,19 @@ class AliyunHooks:
         if not match:
             return None
         arrived = str(_needed(item, "success")).lower() == "true"
-        code = None if arrived else str(item.get("err_code") or "") or None
+        code = None if arrived else _clean(item.get("err_code"), 64) or None
         alone = "x" not in name
         delivery, attempt = (int(match[1]), int(match[2])) if alone else (None, None)
         status: Status = "delivered" if arrived else "undelivered"
         return Receipt(PROVIDER, reference(self._office_key, name, to), status, delivery, attempt, code, kind_of_receipt(code), to)
 
     def _reply(self, item: Mapping[str, Any]) -> Reply:
-        sender, said = _international(_needed(item, "phone_number")), str(item.get("content") or "")
-        number = item.get("sequence_id")
-        number = int(number) if isinstance(number, float) else number
-        name = str(number) if number else tokens.digest([sender, item.get("send_time"), said])[:32]
-        at, account = _time(item.get("send_time")), str(item.get("dest_code") or "")
+        sender, said = _international(_needed(item, "phone_number")), _clean(item.get("content"), 1600)
+        number, at, account = item.get("sequence_id"), _time(item.get("send_time")), _clean(item.get("dest_code"), 32)
+        whole = int(number) if isinstance(number, float) and number.is_integer() else number
+        name = _clean(whole, 40) if whole else tokens.digest([sender, _clean(item.get("send_time"), 40), said])[:32]
         stops, restarts = stopping.stops(said), stopping.restarts(said)
-        return Reply("sms", f"{PROVIDER}-{name}", sender, said[:1600], stops=stops, restarts=restarts, account=account, at=at)
+        return Reply("sms", f"{PROVIDER}-{name}", sender, said, stops=stops, restarts=restarts, account=account, at=at)
 
 
 def _items(body: bytes) -> list[Mapping[str, Any]]:
@@ -455,6 +448,17 @@ def _document(text: bytes) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def _said(body: Any, name: str) -> str:
+    """Return what an answer says under `name`, where it is a text."""
+    value = getattr(body, name, None)
+    return value if isinstance(value, str) else ""
+
+
+def _clean(value: Any, most: int) -> str:
+    """Return a text of theirs as any database takes it: no NUL, no half of a character, not too long."""
+    return str("" if value is None else value).replace("\0", "").encode("utf-8", "replace").decode()[:most]
+
+
 def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
@@ -467,8 +471,11 @@ def _local(phone: str) -> str:
 def _international(number: Any) -> str:
     """Return a number in E.164, whichever of the provider's ways it was written in."""
     text = str(number).strip()
-    mobile = _MOBILE.fullmatch(text)
-    return f"+86{mobile[1]}" if mobile else f"+{text.removeprefix('+')}"
+    if mobile := _MOBILE.fullmatch(text):
+        return f"+86{mobile[1]}"
+    if not _NUMBER.fullmatch(text):
+        raise MalformedCallback(what="phone_number")
+    return f"+{text.removeprefix('+')}"
 
 
 def _signature(body: str) -> str:
@@ -482,6 +489,6 @@ def _time(text: Any) -> datetime | None:
     for form in ("%Y-%m-%d %H:%M:%S", "%Y%m%d%H%M%S"):
         try:
             return datetime.strptime(str(text), form).replace(tzinfo=CHINA).astimezone(UTC)
-        except ValueError:
+        except (ValueError, OverflowError):
             continue
     return None
