@@ -116,6 +116,14 @@ def test_the_office_is_asked_whether_the_address_is_its_own(gateway: Gateway, do
     assert gateway.wechat(verify=door.url) == {"verified": False}
 
 
+def test_callbacks_that_follow_each_other_share_a_connection(gateway: Gateway, door: Door) -> None:
+    before = len(door.connections)
+    for number in range(5):
+        gateway.act("o1", body=str(number))
+        gateway.settled()
+    assert len(door.connections) - before <= 1
+
+
 # five seconds, three tries
 
 

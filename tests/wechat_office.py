@@ -82,7 +82,7 @@ class Door:
         self.heard: list[Heard] = []
         self.answers: list[int | str | float | bytes] = []
         self._crypto = WeChatCrypto(TOKEN, AES_KEY, APP_ID)
-        self._connections: set[socket.socket] = set()
+        self.connections: set[socket.socket] = set()
         door = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -90,7 +90,7 @@ class Door:
 
             def setup(self) -> None:
                 super().setup()
-                door._connections.add(self.connection)
+                door.connections.add(self.connection)
 
             def do_GET(self) -> None:
                 query = dict(parse_qsl(urlsplit(self.path).query))
@@ -125,7 +125,7 @@ class Door:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._server.shutdown()
-        for connection in self._connections:
+        for connection in self.connections:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
         self._server.server_close()

@@ -42,7 +42,7 @@ class Line(asyncio.Protocol):
         self._carried: Envelope | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._status = 0
-        self._whole = self._heard = self._reused = False
+        self._whole = self._keep = self._heard = self._reused = False
 
     def carry(self, envelope: Envelope) -> None:
         """Send one request; the line is taken until its answer is whole."""
@@ -64,7 +64,7 @@ class Line(asyncio.Protocol):
             self._end(READ_FAILED, keep=False)
             return
         if self._whole:
-            self._end(self._status, keep=self._parser.should_keep_alive())
+            self._end(self._status, keep=self._keep)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.transport = None
@@ -88,6 +88,7 @@ class Line(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         self._whole = self._status >= 200
+        self._keep = self._parser.should_keep_alive()  # asked a moment later, the parser has forgotten how long the body was
 
     def _too_late(self) -> None:
         self._end(READ_FAILED, keep=False)

@@ -5,7 +5,6 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable
-from urllib.parse import urlencode
 
 from outreach.sandbox.callbacks import FIRST_RETRY, Address
 from outreach.sandbox.lines import Outcome
@@ -201,5 +200,6 @@ def _nonce() -> str:
 
 
 def _target(address: Address, query: dict[str, str]) -> str:
+    """Return the path and query that are called; none of the values needs an escape."""
     own = f"{address.query}&" if address.query else ""
-    return f"{address.origin.path}?{own}{urlencode(query)}"
+    return f"{address.origin.path}?{own}{'&'.join([f'{name}={value}' for name, value in query.items()])}"

@@ -7,6 +7,7 @@ from typing import Any
 
 from outreach.sandbox.wechat.codes import Declined
 
+_written = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _KEY = re.compile(r"([a-z_]+?)(\d+)\.?")
 _CHINESE = r"[\u4e00-\u9fff\u3400-\u4dbf\U00020000-\U000323af]"
@@ -59,4 +60,4 @@ def canonical(data: Any, required: Sequence[str] | None) -> str:
         good = TYPES.get(found[1]) if found else None
         if (good and not good(value)) or _CONTROL.search(value):
             raise Declined(47003, f"data.{key}.value invalid")
-    return json.dumps(data, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return _written(data)

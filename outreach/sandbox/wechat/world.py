@@ -22,6 +22,7 @@ BAD_GATEWAY = b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\
 REFUSED_BY_CODE = {"throttle": 45011, "error_json": -1, "unfollowed": 43004, "blocked": 43019, "quota": 45009}
 """Faults that are one errcode each."""
 
+_readable = json.JSONEncoder(ensure_ascii=False).encode
 _BREAKS = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 HOOK_URL = "http://127.0.0.1:8000/hooks/wechat"
 
@@ -54,7 +55,7 @@ def iso(second: int) -> str:
 
 def _on_one_line(value: dict[str, Any]) -> str:
     """Return `value` as JSON, readable in Chinese, and without the characters at which some readers break lines."""
-    text = json.dumps(value, ensure_ascii=False)
+    text = _readable(value)
     return json.dumps(value) if _BREAKS.search(text) else text
 
 
