@@ -14,11 +14,11 @@ from outreach.settings import is_loopback
 
 def answers(url: str, path: str, *, seconds: float = 1.0) -> bool:
     """Whether `GET url+path` on this machine is answered with 200; never asks another machine, which is not ours to start."""
-    return not is_loopback(url) or health(url, path, seconds=seconds) is not None
+    return not is_loopback(url) or ask(url, path, seconds=seconds) is not None
 
 
-def health(url: str, path: str, *, seconds: float = 1.0) -> dict[str, Any] | None:
-    """Return what a server of ours on this machine says of its health; None when none answers with 200."""
+def ask(url: str, path: str, *, seconds: float = 1.0) -> dict[str, Any] | None:
+    """Return what a server of ours on this machine answers to a GET, such as for its health; None when none answers with 200."""
     connection = _connection(url, seconds)
     try:
         connection.request("GET", path)

@@ -15,7 +15,7 @@ import tomlkit
 
 from outreach import settings, tokens
 from outreach.channels import loopback
-from outreach.cli import demo_paper, demo_people, processes
+from outreach.cli import demo_paper, demo_people, demo_wechat, processes
 from outreach.cli.base import Command, Office, option, pass_office
 from outreach.cli.output import hint
 from outreach.cli.wording import statement_lines
@@ -24,6 +24,8 @@ from outreach.i18n import gettext as _
 from outreach.reports import words
 
 NAME = "无欠薪2026"
+REMINDER = "催签2026"
+FOLLOWERS, SIGN_IN_WECHAT = 10, 4
 PLANNER, APPROVER = "王拟制", "李审批"
 FAULTS = {
     "drop_after_accept": 0.03,
@@ -140,7 +142,10 @@ def _drive(stage: Stage, chosen: settings.Settings) -> None:
     ledger = loopback.lines(chosen.sandbox_url, "/_sandbox/ledger")
     _witness(ledger, statement)
     _reports(stage, statement)
-    _sign(stage, chosen, demo_people.owners(ledger))
+    people = demo_people.owners(ledger)
+    _sign(stage, chosen, people[FOLLOWERS:])
+    _wechat(stage, chosen, people[:FOLLOWERS])
+    _remind(stage, chosen)
     _proofs(stage)
 
 
@@ -212,6 +217,44 @@ def _sign(stage: Stage, chosen: settings.Settings, people: Sequence[demo_people.
         _("One signed on paper: the sheet printed, signed by hand, scanned, and led back to its enterprise by its QR code"),
         f"pledges record-paper --pile {photograph.name}",
     )
+
+
+def _wechat(stage: Stage, chosen: settings.Settings, people: Sequence[demo_people.Owner]) -> None:
+    """Let owners come by WeChat, with what the gateway does to the account's callbacks set aside."""
+    loopback.post(chosen.sandbox_url, "/_sandbox/faults", {"seed": 2026, "mix": {}})
+    demo_wechat.bind_some(chosen.sandbox_url, chosen.public_url, people, signing=SIGN_IN_WECHAT)
+    reached = stage.run("report", "reach")["totals"]
+    say(
+        _("In WeChat {count} owners followed the account and sent their code; {signed} of them signed by the link it answered").format(
+            count=len(people), signed=SIGN_IN_WECHAT
+        ),
+        "replies list",
+    )
+    say(_("Enterprises that can be reached: in WeChat {wechat}, by text {sms}").format(**reached), "report reach")
+
+
+def _remind(stage: Stage, chosen: settings.Settings) -> None:
+    """Remind those who have not signed: in WeChat where they are bound, by a text to all others, and nobody by both."""
+    path = stage.home / f"{REMINDER}.toml"
+    path.write_text(demo_wechat.CAMPAIGN.format(name=REMINDER), "utf-8")
+    plan = stage.run("campaign", "plan", str(path), signed=PLANNER)
+    stage.run("campaign", "approve", REMINDER, "--code", plan["code"], signed=APPROVER)
+    before = len(loopback.lines(chosen.sandbox_url, "/_sandbox/ledger"))
+    loopback.post(chosen.sandbox_url, "/_sandbox/faults", {"seed": 2027, "mix": FAULTS})
+    statement = stage.run("campaign", "launch", REMINDER)
+    sent = [line for line in loopback.lines(chosen.sandbox_url, "/_sandbox/ledger")[before:] if line["attempt"]]
+    signed = stage.run("report", "signatures", "--campaign", NAME)["totals"]["signed"]
+    say(
+        _("Reminded who has not signed ({signed} have): {wechat} in WeChat, {texts} by text, sent twice {doubled}").format(
+            signed=signed,
+            wechat=sum(line["channel"] == "wechat" for line in sent),
+            texts=sum(line["channel"] == "sms" for line in sent),
+            doubled=len(sent) - len({line["to"] for line in sent}),
+        ),
+        f"campaign launch {REMINDER}",
+    )
+    for line in statement_lines(statement):
+        say(line, f"campaign statement {REMINDER}")
 
 
 def _proofs(stage: Stage) -> None:

@@ -48,6 +48,11 @@ def sign_some(url: str, people: Sequence[Owner]) -> int:
     return min(len(people), SIGNERS)
 
 
+def sign(url: str, page: str) -> None:
+    """Sign at a personal page, all that its owner speaks for."""
+    _led(url, f"{page}/sign", next(_forms()))
+
+
 def _forms() -> Iterator[dict[str, str]]:
     for number in range(SIGNERS):
         form = {"signer": f"{'张王李赵'[number % 4]}建国", "capacity": "legal_representative", **AGREE}

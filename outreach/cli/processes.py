@@ -216,7 +216,7 @@ def _require_own_web(settings: Settings) -> None:
     """Refuse a web server of another office at our address: the receipts would go into its database."""
     from outreach.web.app import office_id
 
-    found = loopback.health(settings.public_url, HEALTH_OF_WEB) if is_loopback(settings.public_url) else None
+    found = loopback.ask(settings.public_url, HEALTH_OF_WEB) if is_loopback(settings.public_url) else None
     if found is not None and found.get("office") != office_id(settings):
         raise OtherOffice(url=settings.public_url)
 

@@ -34,7 +34,9 @@ def _step_lines(step: Mapping[str, Any]) -> list[str]:
     else:
         line = _("Step {step}: {channel} {template} if {condition} after {after}, at most: messages {messages:,}, segments {segments:,}, cost {cost}")
     shown = {**step, "channel": words.channel(step["channel"]), "condition": words.condition(step["when"]), "after": _span(step["after"])}
-    lines = [line.format(**shown)]
+    left = sum(step["skipped"].values())
+    not_sent = _(", not sent {count:,}{reasons}").format(count=left, reasons=in_brackets(step["skipped"], step["channel"])) if left else ""
+    lines = [line.format(**shown) + not_sent]
     if step.get("every"):
         again = _("    again every {every} until {until}: at most {occurrences:,} times, in segments and cost")
         lines.append(again.format(every=_span(step["every"]), until=_last(step["until"]), occurrences=step["occurrences"]))
@@ -56,11 +58,11 @@ def _span(text: str) -> str:
     return _("{count} s").format(count=seconds)
 
 
-def in_brackets(reasons: Mapping[str, int]) -> str:
+def in_brackets(reasons: Mapping[str, int], channel: str = "") -> str:
     """Say the parts of a figure behind it: ` (no phone 391, opted out 25)`, or nothing."""
     if not reasons:
         return ""
-    return _(" ({parts})").format(parts=_(", ").join(f"{words.reason(reason)} {count:,}" for reason, count in reasons.items()))
+    return _(" ({parts})").format(parts=_(", ").join(f"{words.reason(reason, channel)} {count:,}" for reason, count in reasons.items()))
 
 
 def step_parts(step: Mapping[str, Any]) -> list[tuple[str, int]]:
@@ -79,7 +81,7 @@ def step_parts(step: Mapping[str, Any]) -> list[tuple[str, int]]:
         ("sending", waiting["sending"]),
     ]
     shown = [(words.column(key), count) for key, count in parts if count]
-    return shown + ([(words.column("skipped") + in_brackets(step["skipped"]), skipped)] if skipped else [])
+    return shown + ([(words.column("skipped") + in_brackets(step["skipped"], step["channel"]), skipped)] if skipped else [])
 
 
 def statement_lines(document: Mapping[str, Any]) -> list[str]:

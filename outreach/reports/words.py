@@ -70,8 +70,11 @@ def pause_reason(id: str) -> str:
     }.get(id, id)
 
 
-def skip_reason(id: str) -> str:
-    """Return in words why a delivery was not sent."""
+def skip_reason(id: str, channel: str = "") -> str:
+    """Return in words why a delivery was not sent; some reasons read otherwise in WeChat."""
+    in_wechat = {"no_address": _("not bound in WeChat"), "address_changed": _("no longer bound in WeChat")}
+    if channel == "wechat" and id in in_wechat:
+        return in_wechat[id]
     return {
         "suppressed": _("on the list of refusals"),
         "no_address": _("no number"),
@@ -121,9 +124,9 @@ def doubt(id: str) -> str:
     }.get(id, id)
 
 
-def reason(id: str) -> str:
+def reason(id: str, channel: str = "") -> str:
     """Return the words for any reason that a delivery or a recipient carries."""
-    known = (words(id) for words in (skip_reason, exclusion, error_kind))
+    known = (skip_reason(id, channel), exclusion(id), error_kind(id))
     return next((words for words in known if words != id), None) or doubt(id)
 
 
