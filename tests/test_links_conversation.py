@@ -1,19 +1,23 @@
 """The conversation: a code and four digits lead to the link, whatever else is said is answered, and nothing is done twice or too late."""
 
 import itertools
+import random
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import event, select, update
+from sqlalchemy import delete, event, select, update
 
 from outreach import clock, tokens
 from outreach.channels.base import Reply
+from outreach.contacts import directory as contacts
+from outreach.database.engine import Database
 from outreach.database.pledge_tables import Attempts
 from outreach.database.tables import Address, Campaign, Contact, Enterprise
 from outreach.database.tables import Reply as KeptReply
@@ -231,6 +235,17 @@ def test_start_lifts_nothing_that_staff_set_and_a_person_is_asked(desk: Office) 
     assert meanings(desk) == ["opt_out", None]
 
 
+def test_start_lifts_also_what_he_refused_on_the_page_of_his_link(desk: Office, asked: Any) -> None:
+    anna = Phone(desk)
+    anna.says(f"{asked.code} 0001")
+    with desk.database.write() as session:
+        for channel, value in contacts.addresses_of(session, contact=desk.rows(Contact)[0].id):
+            contacts.opt_out(session, channel=channel, value=value, source="page", now=clock.now())
+    assert suppressed(desk) == {ANNA: "page", "+8613800000001": "page"}
+    assert anna.says("恢复").startswith(RESTARTED)
+    assert suppressed(desk) == {}
+
+
 def test_the_last_word_of_one_group_counts(desk: Office) -> None:
     now = clock.now()
     stop = said(ANNA, "text", "退订", stops=True, at=now - timedelta(seconds=5))
@@ -348,6 +363,83 @@ def test_a_group_of_many_people_takes_few_statements_and_each_gets_his_own_answe
     names = [visitor(desk, links[reply.reference]).enterprises[0].name for reply in digits]
     assert names == [f"第{number + 1}鞋业有限公司" for number in range(60)]
     assert len(desk.rows(Binding)) == 60
+
+
+# laws
+
+DEEDS = st.tuples(
+    st.sampled_from([ANNA, BEN]),
+    st.sampled_from(["follow", "leave", "scan", "code", "digits", "wrong", "both", "other", "nonsense", "stop", "start"]),
+)
+
+
+def replies_of(deeds: Sequence[tuple[str, str]], code: str, *, begun: datetime) -> list[Reply]:
+    """Return what these people did, a second apart."""
+    words = {"code": code, "digits": "0001", "wrong": "0009", "both": f"{code}0001", "other": "7K3M9P"[::-1], "nonsense": "?", "stop": "退订", "start": "恢复"}
+    return [
+        said(
+            openid,
+            "text" if deed in words else deed,
+            words.get(deed, ""),
+            at=begun + timedelta(seconds=place),
+            scene="k3Jq" if deed == "scan" else "",
+            stops=deed == "stop",
+            restarts=deed == "start",
+        )
+        for place, (openid, deed) in enumerate(deeds)
+    ]
+
+
+@pytest.fixture(scope="module")
+def quiet(kept: Databases, new_sqlite: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
+    """An office on SQLite with one recipient and his QR code, for many examples in a row."""
+    database = Database(new_sqlite())
+    made = office(database, tmp_path_factory.mktemp("office"))
+    made.enterprises()
+    made.asking()
+    personal_scene(made, made.recipients()[0].id)
+    yield made
+    database.close()
+
+
+def everything(desk: Office, groups: Iterable[Sequence[Reply]], *, now: datetime) -> tuple[Any, ...]:
+    """Hear these groups one after another from nothing, and return all that came of it."""
+    with desk.database.write() as session:
+        for table in (KeptReply, Follower, Binding, Attempts):
+            session.execute(delete(table))
+        session.execute(update(Address).values(suppressed_at=None, suppressed_reason=None, suppressed_source=None))
+    told: dict[str, str | None] = {}
+    for group in groups:
+        told |= hear(desk, *group, now=now)
+    follows = {row.openid: (row.follows, row.asked_code, row.spoke_at) for row in desk.rows(Follower)}
+    bound = {row.openid for row in desk.rows(Binding) if row.ended_at is None}
+    return told, follows, bound, suppressed(desk), {row.reference: row.meaning for row in desk.rows(KeptReply)}
+
+
+@given(st.lists(DEEDS, min_size=1, max_size=9), st.lists(st.booleans(), min_size=9, max_size=9), st.data())
+@hypothesis.settings(max_examples=50, deadline=None)
+def test_how_messages_fall_into_groups_or_come_twice_changes_no_answer(
+    quiet: Office, deeds: list[tuple[str, str]], cuts: list[bool], data: st.DataObject
+) -> None:
+    now = clock.now()
+    replies = replies_of(deeds, quiet.recipients()[0].code, begun=now - timedelta(minutes=1))
+    groups: list[list[Reply]] = [[]]
+    for reply, cut in zip(replies, cuts, strict=False):
+        groups[-1].append(reply)
+        if cut:
+            again = data.draw(st.lists(st.sampled_from(replies[: replies.index(reply) + 1]), max_size=2))
+            groups += [again, []]
+    assert everything(quiet, [groups[0], *groups[1:]], now=now) == everything(quiet, [[reply] for reply in replies], now=now)
+
+
+@given(st.lists(st.sampled_from(["follow", "leave"]), min_size=1, max_size=6), st.randoms(use_true_random=False))
+@hypothesis.settings(max_examples=20, deadline=None)
+def test_whether_he_follows_is_what_he_did_last_in_whatever_order_it_comes(quiet: Office, deeds: list[str], shuffled: random.Random) -> None:
+    now = clock.now()
+    replies = replies_of([(ANNA, deed) for deed in deeds], "", begun=now - timedelta(minutes=1))
+    shuffled.shuffle(replies)
+    _told, follows, *_rest = everything(quiet, [[reply] for reply in replies], now=now)
+    assert follows[ANNA][0] == (deeds[-1] == "follow")
 
 
 # what a message means, by itself
