@@ -96,6 +96,7 @@ def erase(session: Session, contact: int, *, now: datetime) -> Erased:
     An address that must not be written to stays known, or it could be written to again; so does one that another contact has.
     """
     overwrite_what_goes(session)
+    openids.hold(session, contact)
     row = session.scalars(select(Contact).where(Contact.id == contact).with_for_update()).one_or_none()
     if row is None:
         raise ContactMissing(id=contact)

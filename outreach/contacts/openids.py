@@ -11,6 +11,12 @@ from outreach.database.types import Moment
 from outreach.database.wechat_tables import Binding, Follower, Scene
 
 
+def hold(session: Session, contact: int) -> None:
+    """Lock the followers whom a contact is bound to: in the conversation too, people are locked before contacts."""
+    mine = select(Binding.openid).where(Binding.contact_id == contact)
+    session.execute(select(Follower.id).where(Follower.openid.in_(mine)).order_by(Follower.id).with_for_update())
+
+
 def own(session: Session, contact: int) -> set[str]:
     """Return the openids that are or were bound to a contact, but for those that are bound to somebody else now."""
     other = aliased(Binding)
