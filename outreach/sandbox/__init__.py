@@ -7,6 +7,7 @@ really sent and how often, and it can be told to misbehave in each of the ways i
     control    its own doors: ledger, faults, reply, reset, health
     twilio/    Twilio's Messages resource, status callbacks and inbound texts
     wechat/    one official account at WeChat, its followers and what they do
+    aliyun/    texts by a gateway at home: batches, its list, its pushes
     faults     who meets which fault, the same for any order of arrival
     callbacks  webhooks out, with the retries that the callback's address asks for
     lines      keep-alive connections for the webhooks
