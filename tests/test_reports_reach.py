@@ -133,6 +133,16 @@ def test_behind_each_figure_stand_just_as_many_and_pages_lose_nobody(office: Dat
         assert way is None or way in (reached or {"none"})
 
 
+def test_grouped_by_the_first_channel_each_enterprise_stands_once_and_each_group_has_its_list(office: Database) -> None:
+    with office.read() as session:
+        table = reach.reach(session, by=("first",), prefixes=PREFIXES)
+        assert {row["first"] for row in table.rows} == set(reach.WAYS)
+        for row in table.rows:
+            listed = list(reach.rows(session, first=row["first"], prefixes=PREFIXES))
+            assert len(listed) == row["enterprises"]
+            assert {one["first"] for one in listed} == {row["first"]}
+
+
 def test_the_contact_that_a_list_names_is_the_one_who_is_reached_and_phones_are_masked(office: Database) -> None:
     with office.read() as session:
         rows = list(reach.rows(session, way="wechat", prefixes=PREFIXES))

@@ -272,8 +272,9 @@ def test_an_office_whose_account_may_not_has_no_such_page(tmp_path: Path, new_sq
         assert web.post(f"{guest.page}/wechat", {"digits": DIGITS}).status in (404, 405)
 
 
-def test_the_page_weighs_less_than_thirty_kilobytes_and_loads_nothing(phone: Phone) -> None:
+def test_the_pages_weigh_less_than_thirty_kilobytes_and_load_nothing(phone: Phone) -> None:
     page = phone.open(phone.come_back())
     assert len(page.body) < 30_000
+    assert len(phone.open(phone.guest.page).body) < 30_000
     assert "default-src 'none'" in page.headers["content-security-policy"]
     assert not re.search(r'(src|href)="https?:', page.text)

@@ -22,6 +22,7 @@ ONLY_IN_FILES = ("credit_code", "bound_at")
 @option("--by", metavar="F,F", help="Group by these: town, village, industry, scale, above_scale, department, first (the first channel that reaches).")
 @choice.rows_option
 @option("--channel", "way", type=click.Choice(figures.WAYS), help="Only who can be reached by this; none: by nothing.")
+@option("--first", type=click.Choice(figures.WAYS), help="Only whom this channel reaches first.")
 @choice.town_option
 @choice.where_option
 @choice.unmask_option
@@ -57,10 +58,11 @@ def reach(office: Office, /, out: Path | None, by: str | None, as_list: bool, un
     deliver(office, table, out=out, next_step=choice.again("reach", again) + " --rows" if table.rows else "outreach contacts import FILE")
 
 
-def _which(office: Office, *, campaign: str | None, town: str | None, where: str | None, way: str | None) -> Which:
+def _which(office: Office, *, campaign: str | None, town: str | None, where: str | None, **ways: str | None) -> Which:
     """Return which enterprises the options mean."""
     prefixes = [prefix for sender in office.settings.sender if sender.channel == "sms" for prefix in sender.prefixes]
-    return {"campaign": campaign, "town": choice.town(office, town), "where": where, "way": way, "prefixes": prefixes}
+    which: Which = {"campaign": campaign, "town": choice.town(office, town), "where": where, "prefixes": prefixes}
+    return {**which, "way": ways["way"], "first": ways["first"]}
 
 
 def add_to(group: Group) -> None:

@@ -43,13 +43,14 @@ LISTED = ("enterprise", "town", "credit_code", "first", *CHANNELS, "contact", "p
 class Which(TypedDict, total=False):
     """Which enterprises: those that a campaign selected, else all; of one town; those with a contact whom the audience `where` hits.
 
-    `way` is one of WAYS: who can be reached so, by whatever else too. `prefixes` are those of the numbers to which texts can be sent.
+    `way` is one of WAYS: who can be reached so, by whatever else too; `first` whom it reaches first. `prefixes` are those of the numbers to which texts can be sent.
     """
 
     campaign: str | None
     town: str | None
     where: str | None
     way: str | None
+    first: str | None
     prefixes: Sequence[str]
 
 
@@ -146,6 +147,8 @@ def _conditions(session: Session, ways: Subquery, which: Which) -> list[ColumnEl
         found.append(Enterprise.town == town)
     if where := which.get("where"):
         found.append(Enterprise.id.in_(conditions.selected_enterprise_ids(segments.audience(session, where))))
+    if first := which.get("first"):
+        found.append(_group(ways, "first") == first)
     if way := which.get("way"):
         flags = dict(zip(CHANNELS, _reached(ways), strict=True))
         found.append(and_(*(flag == 0 for flag in flags.values())) if way == "none" else flags[way] == 1)
