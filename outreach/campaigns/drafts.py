@@ -8,6 +8,7 @@ from typing import Any
 from outreach import tokens
 from outreach.campaigns import definition as files
 from outreach.campaigns.definition import Definition, Step
+from outreach.channels import directory
 from outreach.clock import OFFICE_ZONE
 from outreach.errors import BadInput
 from outreach.i18n import gettext as _
@@ -65,8 +66,10 @@ class Draft:
         return all(sender.links == "allowed" for sender in self.pool(self.definition.steps[number]))
 
     def problems(self, number: int, samples: Sequence[Mapping[str, Any]]) -> list[Problem]:
-        """All that is wrong with a step's template on these samples."""
-        return checks.problems(
+        """All that is wrong with a step's template on these samples, and with any provider's way of writing it that may serve the step."""
+        providers = {sender.provider for sender in self.pool(self.definition.steps[number])}
+        filed = checks.plain_fields_only(self.templates[number], samples=samples) if providers & directory.FILLS_TEMPLATES else []
+        return filed + checks.problems(
             self.templates[number],
             signature=self.settings.sms_signature,
             links_allowed=self.links_allowed(number),

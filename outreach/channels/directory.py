@@ -23,6 +23,10 @@ PROVIDERS: dict[str, Callable[[Settings, Sender, Refresh], Channel]] = {
 }
 
 
+FILLS_TEMPLATES = frozenset({"aliyun"})
+"""Providers of texts to phones that write each text themselves from what was filed with them."""
+
+
 class ProviderUnknown(Reason):
     """{provider} is not one of {known}"""
 

@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from outreach.campaigns import drafts
+from outreach.channels.directory import FILLS_TEMPLATES
 from outreach.cli.base import Office, group, option, pass_office
 from outreach.cli.output import answer, note, show
 from outreach.contacts.directory import ContactMissing
@@ -49,8 +50,6 @@ UNUSUAL: Mapping[str, Any] = {
 }
 """One whose text is as long as texts get: a principal of several enterprises with long names."""
 PHONE = "+8613800138000"
-WRITES_ITSELF = ("aliyun",)
-"""Providers that write a text themselves, from one that was filed with them."""
 MARKS = {"ok": "✓", "warn": "!", "fail": "✗"}
 
 
@@ -169,7 +168,7 @@ def _found(office: Office, name: str) -> list[tuple[str, str, str]]:
             samples=[{**common, **USUAL}, {**common, **UNUSUAL}],
             campaign=False,
         )
-        if template.channel == "sms" and any(sender.provider in WRITES_ITSELF for sender in settings.sender if sender.channel == "sms"):
+        if template.channel == "sms" and any(sender.provider in FILLS_TEMPLATES for sender in settings.sender if sender.channel == "sms"):
             found += checks.plain_fields_only(template, samples=[{**common, **USUAL}, {**common, **UNUSUAL}])
     except TemplateInvalid as error:
         return [("invalid", REFUSE, say(error))]
@@ -206,7 +205,7 @@ def _sender(settings: Settings, channel: str, phone: str) -> Sender:
 
 def _filed_with_a_gateway(settings: Settings, template: MessageTemplate) -> bool:
     """Whether a sender's gateway writes this text itself, and can."""
-    gateway = any(sender.provider in WRITES_ITSELF for sender in settings.sender if sender.channel == template.channel)
+    gateway = any(sender.provider in FILLS_TEMPLATES for sender in settings.sender if sender.channel == template.channel)
     return gateway and not any(problem.refuses for problem in checks.plain_fields_only(template, samples=()))
 
 
