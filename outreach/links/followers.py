@@ -26,7 +26,7 @@ def found_following(session: Session, openids: Sequence[str], *, since: datetime
     """Note that these openids follow, but for those that left after `since`, when the list was asked for; return how many were not known to."""
     came = 0
     for some in _slices(list(dict.fromkeys(openids))):
-        known = set(session.scalars(select(Follower.openid).where(Follower.openid.in_(some))))
+        known = _hold(session, some)
         new = [openid for openid in some if openid not in known]
         bulk.insert_rows(session, Follower, [{"openid": openid, "follows": True} for openid in new], ignore_conflicts=True)
         stayed = or_(Follower.left_at.is_(None), Follower.left_at < since)
@@ -37,12 +37,21 @@ def found_following(session: Session, openids: Sequence[str], *, since: datetime
     return came
 
 
+def _hold(session: Session, openids: Sequence[str]) -> set[str]:
+    """Lock those of these whom we know, in the order in which the conversation does, and return them."""
+    rows = session.execute(select(Follower.id, Follower.openid).where(Follower.openid.in_(openids))).all()
+    bulk.lock_rows(session, Follower, [row.id for row in rows])
+    return {row.openid for row in rows}
+
+
 def _let_in(session: Session, openids: Collection[str]) -> None:
     """Write again to whom the provider refused only because they did not follow."""
     free = {"suppressed_at": None, "suppressed_reason": None, "suppressed_source": None}
     by_provider = (Address.suppressed_reason.in_(refusals.GONE), Address.suppressed_source.not_in(refusals.OURS))
     mine = (Address.channel == "wechat", Address.value.in_(openids), *by_provider)
-    session.execute(update(Address).where(*mine).values(**free))
+    ids = list(session.scalars(select(Address.id).where(*mine)))
+    bulk.lock_rows(session, Address, ids)
+    session.execute(update(Address).where(Address.id.in_(ids), *by_provider).values(**free))
 
 
 def gone(session: Session, listed: Collection[str], *, since: datetime, sure: bool = False) -> list[str]:
@@ -69,6 +78,7 @@ def left(session: Session, openids: Sequence[str], *, now: datetime) -> int:
     """Note that these follow no more, and end their bindings; return how many of those were held."""
     ended = 0
     for some in _slices(openids):
+        _hold(session, some)
         session.execute(update(Follower).where(Follower.openid.in_(some), Follower.follows.is_(True)).values(follows=False, left_at=now))
         ended += bindings.unbind_all(session, some, reason=bindings.UNSUBSCRIBED, now=now)
     return ended

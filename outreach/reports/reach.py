@@ -43,7 +43,8 @@ LISTED = ("enterprise", "town", "credit_code", "first", *CHANNELS, "contact", "p
 class Which(TypedDict, total=False):
     """Which enterprises: those that a campaign selected, else all; of one town; those with a contact whom the audience `where` hits.
 
-    `way` is one of WAYS: who can be reached so, by whatever else too; `first` whom it reaches first. `prefixes` are those of the numbers to which texts can be sent.
+    `way` is one of WAYS: who can be reached so, by whatever else too; `first` one of them too: whom it reaches first. `prefixes` are
+    those of the numbers to which texts can be sent.
     """
 
     campaign: str | None
