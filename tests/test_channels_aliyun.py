@@ -143,9 +143,14 @@ def test_a_message_alone_in_its_request_is_named_by_its_attempt_also_in_the_rece
     assert [entry["attempt"] for entry in gateway.ledger()] == ["41.3"]
 
 
-def test_a_text_that_was_never_filed_is_refused_here(gateway: Gateway, settings: Settings) -> None:
-    assert deliver(settings, [invitation(1, template="")]) == [Rejected("content", "no template")]
-    assert gateway.aliyun()["calls"] == {}
+def test_a_text_that_was_never_filed_is_refused_here_but_for_a_rehearsal(gateway: Gateway, settings: Settings, tmp_path: Path) -> None:
+    account = {"aliyun_access_key_id": "LTAI", "aliyun_access_key_secret": "secret", "office_key": KEY}
+    office = load(tmp_path, mode="production", sender=[{"provider": "aliyun"}], **account)
+    assert deliver(office, [invitation(1, template="")]) == [Rejected("content", "no template")]
+    gateway.aliyun(templates={})
+    unfiled, before = invitation(1, template=""), datetime.now(UTC)
+    assert isinstance(deliver(settings, [unfiled])[0], Accepted)
+    assert len(look_up(settings, unfiled, before)) == 1
 
 
 def test_what_would_begin_too_late_is_given_back_unsent(gateway: Gateway, settings: Settings) -> None:
