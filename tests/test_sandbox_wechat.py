@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from wechatpy.exceptions import APILimitedException, WeChatClientException
 
@@ -539,6 +539,15 @@ def test_who_scans_the_code_that_was_made_comes_with_its_scene_until_it_ends(gat
     assert gateway.request("POST", "/_sandbox/reply", json.dumps({"channel": "wechat", "openid": "o1", "event": "SCAN", "qr": made["url"]}).encode())[0] == 400
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"follow": ["o7"], "leave": "o1"}, {"follow": ["o7"], "blok": []}, {"follow": ["o7", "a b"]}, {"follow": ["o7"], "tags": {"x": []}}]
+)
+def test_a_wish_that_is_half_wrong_is_not_done_by_half(gateway: Gateway, office: Client, wrong: dict[str, Any]) -> None:
+    status, body = gateway.request("POST", "/_sandbox/wechat", json.dumps(wrong).encode())
+    assert status == 400 and json.loads(body)["error"]["id"] == "bad_request"
+    assert gateway.wechat()["followers"] == 3
+
+
 class NoRedirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: Any) -> None:
         return None
@@ -583,6 +592,93 @@ def test_a_code_ends_after_five_minutes(gateway: Gateway) -> None:
 def test_a_browser_is_sent_nowhere_else(gateway: Gateway, more: dict[str, str]) -> None:
     asked = {"appid": APP_ID, "redirect_uri": "http://127.0.0.1:8000/", "response_type": "code", "scope": "snsapi_base"} | more
     assert gateway.request("GET", f"/connect/oauth2/authorize?{urlencode(asked)}")[0] == 400
+
+
+# anything at all
+
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.sampled_from(["", "x", "0", "二" * 30, "\r\n", "\ud800", "²", " "]),
+    lambda inside: st.lists(inside, max_size=3) | st.dictionaries(st.sampled_from(["value", "content", "scene"]), inside, max_size=3),
+    max_leaves=5,
+)
+TEXT = {"msgtype": "text", "text": {"content": "x"}}
+GOOD_CALLS: dict[str, dict[str, Any]] = {
+    "message/template/send": {"touser": "o1", "template_id": TEMPLATE, "data": {"thing1": {"value": "x"}}, "url": "https://x.test/", "client_msg_id": "1.1"},
+    "message/subscribe/bizsend": {"touser": "o1", "template_id": TEMPLATE, "data": {"thing1": {"value": "x"}}, "page": "https://x.test/"},
+    "message/custom/send": {"touser": "o1", **TEXT},
+    "message/mass/send": {"touser": ["o1", "o2"], **TEXT, "clientmsgid": "a1"},
+    "message/mass/sendall": {"filter": {"is_to_all": False, "tag_id": 2}, **TEXT, "clientmsgid": "a1"},
+    "message/mass/get": {"msg_id": "5"},
+    "message/mass/delete": {"msg_id": 5},
+    "user/info/batchget": {"user_list": [{"openid": "o1"}]},
+    "qrcode/create": {"expire_seconds": 60, "action_name": "QR_STR_SCENE", "action_info": {"scene": {"scene_str": "c_1"}}},
+    "clear_quota": {"appid": APP_ID},
+    "stable_token": {**ASKED, "force_refresh": False},
+    "../wxa/sec/queryblocktmplmsg": {"tmpl_msg_id": TEMPLATE, "largest_id": 0, "limit": 100},
+    "none/such": {},
+}
+
+
+def places(value: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Return the way to each part of a JSON value."""
+    yield way
+    for key in value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ():
+        yield from places(value[key], (*way, key))
+
+
+@st.composite
+def spoilt_calls(draw: st.DrawFn) -> tuple[str, bytes]:
+    """A good call with one or two parts of its body replaced by anything."""
+    return _spoilt(draw, GOOD_CALLS)
+
+
+def _spoilt(draw: st.DrawFn, good: dict[str, dict[str, Any]]) -> tuple[str, bytes]:
+    api = draw(st.sampled_from(sorted(good)))
+    body = json.loads(json.dumps(good[api]))
+    for _ in range(draw(st.integers(1, 2))):
+        way = draw(st.sampled_from(list(places(body))))
+        junk = draw(JUNK)
+        if not way:
+            body = junk
+            continue
+        inside = body
+        for key in way[:-1]:
+            inside = inside[key]
+        inside[way[-1]] = junk
+    return api, json.dumps(body).encode()
+
+
+@given(spoilt_calls())
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_is_posted_is_answered_as_the_provider_answers(gateway: Gateway, call: tuple[str, bytes]) -> None:
+    api, posted = call
+    gateway.faults(wechat={"quota_day": dict.fromkeys(GOOD_CALLS, 10**6), "per_minute": dict.fromkeys(GOOD_CALLS, 10**6), "mass_s": 0.0})
+    gateway.wechat(follow=["o1", "o2"])
+    path = f"/{api.removeprefix('../')}" if api.startswith("../") else f"/cgi-bin/{api}"
+    status, answer = gateway.request("POST", f"{path}?access_token={stable(gateway)['access_token']}", posted)
+    assert status == 200, answer
+    assert isinstance(json.loads(answer), dict)
+
+
+OWN_DOORS: dict[str, dict[str, Any]] = {
+    "reply": {"channel": "wechat", "openid": "o1", "event": "text", "body": "x", "repeat": 0, "encrypted": False, "created": 5, "lost": True},
+    "wechat": {"follow": ["o1"], "leave": ["o2"], "block": ["o3"], "tags": {"2": ["o1"]}},
+    "faults": {"mix": {"review": 0.1}, "wechat": {"mix": {"quota": 0.5}, "clock_s": 1, "errors": [{"api": "x", "errcode": 5}], "templates": {"T": ["thing1"]}}},
+}
+
+
+@st.composite
+def spoilt_wishes(draw: st.DrawFn) -> tuple[str, bytes]:
+    """The same of what the sandbox itself is told."""
+    return _spoilt(draw, OWN_DOORS)
+
+
+@given(spoilt_wishes())
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_the_sandbox_is_told_it_does_or_refuses(gateway: Gateway, wish: tuple[str, bytes]) -> None:
+    door, posted = wish
+    status, answer = gateway.request("POST", f"/_sandbox/{door}", posted)
+    assert status in (200, 202, 400), answer
 
 
 # a restart

@@ -149,7 +149,7 @@ def test_an_answer_after_the_deadline_is_not_heard(gateway: Gateway, door: Door)
 
 
 def test_the_deadline_is_five_seconds_unless_told_otherwise(gateway: Gateway, door: Door) -> None:
-    door.answers.append(4.0)
+    door.answers.append(3.0)
     gateway.act("o1", body="x")
     assert gateway.settled()["callbacks"]["sent"] == 1 and len(door.heard) == 1
 

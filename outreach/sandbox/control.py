@@ -64,7 +64,8 @@ With `{"channel":"wechat","openid","event","body"|"scene"}` a person does someth
 answers him is a line of the ledger: `reference` is `passive-` and the MsgId, or openid:second:event; `attempt` is null.
 
 `GET /_sandbox/wechat`: `token_fetches` (`classic`, `stable`, `forced_refreshes`), `calls` by api, `today` against the quotas, `refused`
-by code, `followers`, `answers` (to people: none, text, again, other, broken). With `?openid=`: what one person has on his phone, links too.
+by code, `sends` by kind (template, subscription, service, mass, passive), `followers`, `answers` to people (none, text, again, other,
+broken). With `?openid=`: what one person has on his phone, links too.
 `POST /_sandbox/wechat` `{"follow": [openid], "leave": [], "block": [], "tags": {tag: [openid]}}`: at once, without a word to the office.
 With `{"verify": url or null}` the office's address is asked for its echo, and the answer is `{"verified": true|false}`.
 
@@ -107,9 +108,7 @@ class Misread(ValueError):
 class Control:
     """Answers `/_sandbox/…`; these doors take no password, the gateway stands on loopback."""
 
-    def __init__(
-        self, ledger: Ledger, faults: Faults, callbacks: Callbacks, twilio: Twilio, wechat: WeChat, aliyun: Aliyun, *, inbound_url: str
-    ) -> None:
+    def __init__(self, ledger: Ledger, faults: Faults, callbacks: Callbacks, twilio: Twilio, wechat: WeChat, aliyun: Aliyun, *, inbound_url: str) -> None:
         self._ledger = ledger
         self._faults = faults
         self._callbacks = callbacks
@@ -201,7 +200,7 @@ class Control:
     def _set_wechat(self, request: Request) -> None:
         posted = _object(request, "what the WeChat side is told")
         if "verify" not in posted:
-            self._wechat.arrange(posted)
+            self._wechat.acts.arrange(posted)
             self._show_wechat(request)
             return
         url = posted["verify"] if isinstance(posted["verify"], str) else None

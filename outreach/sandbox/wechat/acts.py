@@ -1,5 +1,6 @@
 """What a person does on his phone: follow, scan, type, agree to notices, leave; the office hears of it as from the provider."""
 
+import re
 import time
 from typing import Any
 
@@ -14,6 +15,7 @@ from outreach.sandbox.wechat.world import World
 EVENTS = ("text", "subscribe", "unsubscribe", "SCAN", "CLICK", "subscribe_msg_popup_event", "subscribe_msg_change_event")
 KNOWN = {"channel", "openid", "event", "body", "scene", "qr", "choices", "url", "encrypted", "repeat", "forged", "lost", "created"}
 MOST_REPEATS = 10
+_TAG = re.compile("[0-9]{1,9}")
 
 
 class ActMisread(ValueError):
@@ -53,6 +55,18 @@ class Acts:
             for _ in range(1 + repeat):
                 self._events.tell(openid, tree, created=created, reference=reference, url=url, encrypted=encrypted, forged=bool(posted.get("forged")))
         return reference
+
+    def arrange(self, posted: dict[str, Any]) -> None:
+        """Let people follow, leave, block the account or bear a tag, without a word to the office; raises ActMisread and changes nothing."""
+        tags = posted.get("tags", {})
+        known = posted.keys() <= {"follow", "leave", "block", "tags"} and isinstance(tags, dict) and all(_TAG.fullmatch(tag) for tag in tags)
+        if not known or not all(_are_openids(found) for found in (*tags.values(), *(posted[key] for key in posted if key != "tags"))):
+            raise ActMisread('the WeChat side takes {"follow", "leave", "block": [openid], "tags": {tag: [openid]}}, or {"verify": url}')
+        self._people.follow(posted.get("follow", ()))
+        self._people.leave(posted.get("leave", ()))
+        for openid in posted.get("block", ()):
+            self._people.get(openid).blocks = True
+        self._people.tags.update({int(tag): dict.fromkeys(openids) for tag, openids in tags.items()})
 
     def _how(self, posted: dict[str, Any]) -> tuple[str | None, Mode | None, int, int | None]:
         url, repeat, created = posted.get("url"), posted.get("repeat", 0), posted.get("created")
@@ -123,3 +137,7 @@ class Acts:
             rows.append({"TemplateId": template, "SubscribeStatusString": choice, **({"PopupScene": 2} if "popup" in event else {})})
         name = "SubscribeMsgPopupEvent" if "popup" in event else "SubscribeMsgChangeEvent"
         return {"MsgType": "event", "Event": event, name: {"List": rows}}
+
+
+def _are_openids(found: Any) -> bool:
+    return isinstance(found, list) and all(isinstance(openid, str) and OPENID.fullmatch(openid) for openid in found)

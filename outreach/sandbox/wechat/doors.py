@@ -98,6 +98,7 @@ class WeChat:
             "calls": dict(sorted(self.world.calls.items())),
             "today": self.quotas.shown(),
             "refused": {str(code): times for code, times in sorted(self.world.refused.items())},
+            "sends": dict(sorted(self.world.sends.items())),
             "followers": self.people.following,
             "answers": dict(self.events.answers),
             "broken": self.events.broken,
@@ -112,33 +113,12 @@ class WeChat:
         ]
         return {"openid": openid, "follows": self.people.follows(openid), "messages": messages}
 
-    def arrange(self, posted: Asked) -> None:
-        """Let people follow, leave, block or be tagged without a word to the office; raises ActMisread."""
-        for key, openids in posted.items():
-            if key == "tags":
-                self._tag(openids)
-                continue
-            if key not in ("follow", "leave", "block") or not isinstance(openids, list) or not all(isinstance(one, str) for one in openids):
-                raise ActMisread('the WeChat side takes {"follow", "leave", "block": [openid], "tags": {tag: [openid]}, "verify": url}')
-            if key == "follow":
-                self.people.follow(openids)
-            elif key == "leave":
-                self.people.leave(openids)
-            else:
-                for openid in openids:
-                    self.people.get(openid).blocks = True
-
     def verify(self, url: str | None, then: Callable[[bool], None]) -> None:
         """Ask the office's address whether it is ours; raises ActMisread."""
         try:
             self.events.challenge(url, then)
         except ValueError as cause:
             raise ActMisread(f"{url!r} is no http address") from cause
-
-    def _tag(self, tags: Any) -> None:
-        if not isinstance(tags, dict) or not all(tag.isdigit() and isinstance(openids, list) for tag, openids in tags.items()):
-            raise ActMisread("tags must be an object of tag id: list of openids")
-        self.people.tags.update({int(tag): dict.fromkeys(openids) for tag, openids in tags.items()})
 
     def clear(self) -> None:
         """Forget everything but the tokens: whoever holds one may use it."""
@@ -235,7 +215,9 @@ def _posted(request: Request) -> Asked:
         raise Declined(44002)
     try:
         posted = json.loads(request.body)
-    except ValueError as cause:
+        if b"\\u" in request.body:
+            json.dumps(posted, ensure_ascii=False).encode()  # half a surrogate pair can be written as JSON and is no text
+    except (ValueError, RecursionError) as cause:
         raise Declined(47001) from cause
     if not isinstance(posted, dict):
         raise Declined(47001)

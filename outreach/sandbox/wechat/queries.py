@@ -8,6 +8,7 @@ from outreach.sandbox.wechat.codes import Declined
 from outreach.sandbox.wechat.people import People
 from outreach.sandbox.wechat.world import World
 
+USUAL_LIFE = 60
 LONGEST_LIFE = 2_592_000
 SCENES = {"QR_SCENE": "scene_id", "QR_STR_SCENE": "scene_str", "QR_LIMIT_SCENE": "scene_id", "QR_LIMIT_STR_SCENE": "scene_str"}
 
@@ -57,7 +58,10 @@ class Queries:
         value = scene.get(key) if isinstance(scene, dict) and key else None
         if value is None or not 1 <= len(str(value)) <= 64 or (key == "scene_id" and not isinstance(value, int)):
             raise Declined(40053)
-        life = None if str(action).startswith("QR_LIMIT") else min(int(asked.get("expire_seconds") or 60), LONGEST_LIFE)
+        seconds = asked.get("expire_seconds") or USUAL_LIFE
+        if not isinstance(seconds, int) or seconds < 1:
+            raise Declined(47001)
+        life = None if str(action).startswith("QR_LIMIT") else min(seconds, LONGEST_LIFE)
         ticket = "gQ" + secrets.token_urlsafe(68) + "=="
         self._tickets[ticket] = (str(value), None if life is None else self._world.now() + life)
         url = "http://weixin.qq.com/q/" + secrets.token_urlsafe(15)

@@ -54,10 +54,10 @@ class Templates:
     def list_blocked(self, request: Request, posted: dict[str, Any]) -> None:
         """Answer wxa/sec/queryblocktmplmsg, oldest first."""
         limit, largest = posted.get("limit"), posted.get("largest_id", 0)
-        if not isinstance(limit, int) or not 1 <= limit <= 100 or not str(largest).isdigit():
+        if not isinstance(limit, int) or not 1 <= limit <= 100 or isinstance(limit, bool) or not isinstance(largest, int) or largest < 0:
             raise Declined(47003, "limit invalid")
         template, now = posted.get("tmpl_msg_id"), time.time()
-        found = [one for one in self._blocked if one["tmpl_msg_id"] == template and one["id"] > int(largest) and one["known_at"] <= now]
+        found = [one for one in self._blocked if one["tmpl_msg_id"] == template and one["id"] > largest and one["known_at"] <= now]
         rows = [{key: value for key, value in one.items() if key != "known_at"} for one in found[:limit]]
         self._world.answer(request, {"errcode": 0, "errmsg": "ok", "msginfo": rows})
 

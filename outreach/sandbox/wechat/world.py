@@ -69,6 +69,8 @@ class World:
         self.callbacks = callbacks
         self.refused: Counter[int] = Counter()
         self.calls: Counter[str] = Counter()
+        self.sends: Counter[str] = Counter()
+        """What was accepted, by kind: template, subscription, service, mass, passive."""
         self._last = 0
 
     @property
@@ -100,6 +102,7 @@ class World:
         now = time.time()
         line = {"channel": "wechat", "reference": reference, "to": to, "body": body, "attempt": attempt, "at": iso(int(now)), "outcome": outcome}
         more = {"created": now, **more}
+        self.sends[more["api"]] += 1
         self.ledger.append(f'{_on_one_line(line)[:-1]},"more":{_on_one_line(more)}}}\n'.encode(), then)
 
     def draw(self, to: str, body: str) -> str | None:
@@ -143,6 +146,7 @@ class World:
         """Forget the counts."""
         self.refused.clear()
         self.calls.clear()
+        self.sends.clear()
 
     def _unless_forgotten(self, epoch: int, act: Callable[[], None]) -> None:
         if epoch == self.callbacks.epoch:
