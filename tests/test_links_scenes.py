@@ -123,7 +123,7 @@ def sync(office: Signers, pages: list[list[str]], *, since: datetime = NOON, sur
     with office.database.write() as session:
         came = sum(followers.found_following(session, page, since=since) for page in pages)
         away = followers.gone(session, {openid for page in pages for openid in page}, since=since, sure=sure)
-        return came, len(away), followers.left(session, away, now=since + DAY)
+        return came, len(away), followers.left(session, away, since=since, now=since + DAY)
 
 
 def standing(office: Signers) -> dict[str, bool]:

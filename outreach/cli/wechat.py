@@ -64,7 +64,7 @@ def sync(office: Office, yes: bool) -> None:
                 came += following.found_following(session, page, since=since)
     with office.database.write() as session:
         away = following.gone(session, listed, since=since, sure=yes)
-        unbound = following.left(session, away, now=office.now())
+        unbound = following.left(session, away, since=since, now=office.now())
         office.record(session, "wechat.sync", listed=len(listed), came=came, left=len(away), unbound=unbound)
     document = {"listed": len(listed), "came": came, "left": len(away), "unbound": unbound}
     lines = [_("Followers on the account's list: {listed:,}; new to us {came:,}; gone {left:,}, bindings ended {unbound:,}.").format(**document)]

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from outreach.database import bulk
@@ -24,24 +24,25 @@ class TooManyGone(Refused):
 
 def found_following(session: Session, openids: Sequence[str], *, since: datetime) -> int:
     """Note that these openids follow, but for those that left after `since`, when the list was asked for; return how many were not known to."""
-    came = 0
-    for some in _slices(list(dict.fromkeys(openids))):
-        known = _hold(session, some)
-        new = [openid for openid in some if openid not in known]
-        bulk.insert_rows(session, Follower, [{"openid": openid, "follows": True} for openid in new], ignore_conflicts=True)
-        stayed = or_(Follower.left_at.is_(None), Follower.left_at < since)
+    listed = sorted(set(openids))
+    known = {openid for some in _slices(listed) for openid in session.scalars(select(Follower.openid).where(Follower.openid.in_(some)))}
+    new = [openid for openid in listed if openid not in known]
+    bulk.insert_rows(session, Follower, [{"openid": openid, "follows": True} for openid in new], ignore_conflicts=True)
+    _hold(session, listed)
+    stayed = or_(Follower.left_at.is_(None), Follower.left_at < since)
+    back: list[str] = []
+    for some in _slices(listed):
         again = update(Follower).where(Follower.openid.in_(some), Follower.follows.is_(False), stayed).values(follows=True, left_at=None)
-        back = list(session.scalars(again.returning(Follower.openid)))
-        _let_in(session, back)
-        came += len(new) + len(back)
-    return came
+        back += session.scalars(again.returning(Follower.openid))
+    for some in _slices(back):
+        _let_in(session, some)
+    return len(new) + len(back)
 
 
-def _hold(session: Session, openids: Sequence[str]) -> set[str]:
-    """Lock those of these whom we know, in the order in which the conversation does, and return them."""
-    rows = session.execute(select(Follower.id, Follower.openid).where(Follower.openid.in_(openids))).all()
-    bulk.lock_rows(session, Follower, [row.id for row in rows])
-    return {row.openid for row in rows}
+def _hold(session: Session, openids: Sequence[str]) -> None:
+    """Lock followers, all at once and in the order in which the conversation does, once those are there that were new."""
+    ids = [key for some in _slices(openids) for key in session.scalars(select(Follower.id).where(Follower.openid.in_(some)))]
+    bulk.lock_rows(session, Follower, ids)
 
 
 def _let_in(session: Session, openids: Collection[str]) -> None:
@@ -59,11 +60,10 @@ def gone(session: Session, listed: Collection[str], *, since: datetime, sure: bo
 
     Raises TooManyGone where they are so many that the list is more likely another account's, unless `sure`.
     """
-    came_before = or_(Follower.followed_at.is_(None), Follower.followed_at < since)
     missing = [openid for openid in _following(session) if openid not in listed]
     absent: list[str] = []
     for some in _slices(missing):
-        absent += session.scalars(select(Follower.openid).where(Follower.openid.in_(some), Follower.follows.is_(True), came_before))
+        absent += session.scalars(select(Follower.openid).where(Follower.openid.in_(some), Follower.follows.is_(True), _came_before(since)))
     known = session.scalar(select(func.count()).select_from(Follower).where(Follower.follows.is_(True))) or 0
     if not sure and len(absent) > max(FEW, SHARE * known):
         raise TooManyGone(listed=len(listed), gone=len(absent), known=known)
@@ -74,14 +74,19 @@ def _following(session: Session) -> Iterator[str]:
     yield from session.scalars(select(Follower.openid).where(Follower.follows.is_(True)), execution_options={"yield_per": SLICE})
 
 
-def left(session: Session, openids: Sequence[str], *, now: datetime) -> int:
-    """Note that these follow no more, and end their bindings; return how many of those were held."""
+def left(session: Session, openids: Sequence[str], *, since: datetime, now: datetime) -> int:
+    """Note that these follow no more, but for those that came after `since`, and end their bindings; return how many of those were held."""
+    _hold(session, openids)
     ended = 0
     for some in _slices(openids):
-        _hold(session, some)
-        session.execute(update(Follower).where(Follower.openid.in_(some), Follower.follows.is_(True)).values(follows=False, left_at=now))
-        ended += bindings.unbind_all(session, some, reason=bindings.UNSUBSCRIBED, now=now)
+        away = update(Follower).where(Follower.openid.in_(some), Follower.follows.is_(True), _came_before(since)).values(follows=False, left_at=now)
+        parted = session.scalars(away.returning(Follower.openid)).all()
+        ended += bindings.unbind_all(session, parted, reason=bindings.UNSUBSCRIBED, now=now)
     return ended
+
+
+def _came_before(moment: datetime) -> ColumnElement[bool]:
+    return or_(Follower.followed_at.is_(None), Follower.followed_at < moment)
 
 
 def _slices(openids: Sequence[str]) -> Iterator[Sequence[str]]:
