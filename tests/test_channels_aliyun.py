@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import settings as budget
 from hypothesis import strategies as st
 from served import Served
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from outreach import clock
 from outreach.channels import aliyun, directory
@@ -40,6 +40,7 @@ from outreach.channels.base import (
 )
 from outreach.database.engine import Database
 from outreach.database.tables import Campaign
+from outreach.database.tables import Receipt as ReceiptRow
 from outreach.errors import Misconfigured
 from outreach.outbox import sending
 from outreach.outbox.sending import Outbox
@@ -581,3 +582,30 @@ def test_three_workers_and_every_fault_send_each_number_its_text_once(new_sqlite
 
 async def three_workers(outbox: Outbox) -> None:
     await asyncio.gather(*(sending.drain(outbox) for _worker in range(3)))
+
+
+def test_the_webs_door_takes_pushes_with_the_word_and_nothing_else(new_sqlite: Any, tmp_path: Path) -> None:
+    with Served(tmp_path, new_sqlite(), aliyun_hook_word="a-long-word") as web:
+
+        def push(path: str, body: bytes, method: str = "POST") -> int:
+            return web.ask(method, path, body, {"Content-Type": "application/json"}).status
+
+        good = json.dumps([REPORT]).encode()
+        answer = web.ask("POST", "/hooks/aliyun/a-long-word/report", good, {"Content-Type": "application/json"})
+        assert (answer.status, json.loads(answer.body)) == (200, {"code": 0, "msg": "成功"})
+        assert push("/hooks/aliyun/a-long-word/report", b"[]") == 200
+        assert push("/hooks/aliyun/another-word/report", good) == 403
+        assert push("/hooks/aliyun/a-long-word/report", b"{}") == 400
+        assert push("/hooks/aliyun/a-long-word/other", good) == 404
+        assert push("/hooks/aliyun/a-long-word/report", b"", "GET") == 405
+        assert push("/hooks/aliyun/a-long-word/report", b"[" + b" " * 70_000 + b"]") == 413
+        with web.database.read() as session:
+            (kept,) = session.execute(select(ReceiptRow.provider, ReceiptRow.status, ReceiptRow.error_code)).all()
+        assert tuple(kept) == ("aliyun", "undelivered", "MK:0001")
+
+
+def test_without_a_word_nobody_is_believed(new_sqlite: Any, tmp_path: Path) -> None:
+    office = load(tmp_path, mode="production", aliyun_hook_word="", office_key=KEY, twilio_auth_token="t")
+    assert not any(isinstance(hooks, aliyun.AliyunHooks) for hooks in directory.open_hooks(office))
+    with pytest.raises(BadSignature):
+        aliyun.AliyunHooks(office).read_callback(url="https://office.example/hooks/aliyun//report", body=b"[]", headers={})
