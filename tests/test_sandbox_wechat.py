@@ -1,5 +1,7 @@
 """The sandbox speaks WeChat's protocol: wechatpy's client cannot tell the difference, and the provider's rules hold."""
 
+import contextlib
+import http.client
 import json
 import time
 import urllib.request
@@ -716,3 +718,35 @@ def test_a_killed_gateway_knows_its_people_its_messages_and_its_copies(tmp_path:
         gateway.kill()
         gateway.start()
         assert gateway.wechat()["followers"] == 0 and gateway.ledger() == []
+
+
+def test_a_killed_gateway_remembers_every_message_that_it_answered_and_takes_no_copy(tmp_path: Path) -> None:
+    people = [f"o{number}" for number in range(3000)]
+    with Gateway(tmp_path / "ledger.jsonl", wechat_url="http://127.0.0.1:9/") as gateway:
+        gateway.wechat(follow=people)
+        token = stable(gateway)["access_token"]
+        answered: dict[str, str] = {}
+
+        def send(share: int) -> None:
+            line = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=10)
+            with contextlib.suppress(OSError, http.client.HTTPException), contextlib.closing(line):
+                for openid in people[share::4]:
+                    line.request("POST", f"/cgi-bin/message/template/send?access_token={token}", message(openid))
+                    answered[openid] = str(json.loads(line.getresponse().read())["msgid"])
+
+        with ThreadPoolExecutor(4) as pool:
+            done = [pool.submit(send, share) for share in range(4)]
+            gateway.until(lambda health: health["accepted"] >= 200)
+            gateway.kill()
+        assert all(one.exception() is None for one in done)
+        gateway.start()
+        first = {line["to"]: line["reference"] for line in gateway.ledger()}
+        assert answered.items() <= first.items() and len(first) <= len(answered) + 4
+        token = stable(gateway)["access_token"]
+        for openid in [*first][-20:]:
+            gateway.request("POST", f"/cgi-bin/message/template/send?access_token={token}", message(openid))
+        assert len(gateway.ledger()) == len(first)
+
+
+def message(openid: str) -> bytes:
+    return json.dumps({"touser": openid, "template_id": TEMPLATE, "data": {"thing1": {"value": "x"}}, "client_msg_id": f"{openid}.1"}).encode()
