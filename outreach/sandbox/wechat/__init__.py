@@ -12,11 +12,14 @@
     templates  the template message, its ten minutes and its review
     notices    the subscription notice and the customer-service message
     masses     mass messages with their totals
-    queries    followers, scenes for QR codes, blocked messages
+    queries    followers, one person, tags, QR codes with a scene
     oauth      a phone's WeChat says whose it is
     acts       what a person does: follow, scan, type, leave
     events     posts to the office: three tries, five seconds each, plain or encrypted
     envelopes  XML and the encryption of callbacks
 
-Written from the provider's public pages (developers.weixin.qq.com/doc/service); where they are silent, `scenario` says what is assumed.
+Written from the provider's public pages (developers.weixin.qq.com/doc/service), never held against the provider itself. They do not say
+what a copy under one client_msg_id is answered, whether 40252 bears a msgid, and which MsgID the event has then: `scenario` offers each
+way. Assumed: 45009 and 45011 for a forced refresh too many or too soon; any status but 200 counts as no answer to a callback; its
+further tries follow after 0.2 and 0.4 seconds; a copy of a message under review is answered 40252 again.
 """
