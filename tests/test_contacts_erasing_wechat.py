@@ -12,7 +12,7 @@ from sqlalchemy import insert, select, update
 from outreach.contacts import erasing
 from outreach.contacts.erasing import MessageUnderWay
 from outreach.database.engine import Database
-from outreach.database.tables import Address, Base, Delivery, MessageText, RecipientContact, Reply
+from outreach.database.tables import Address, Base, Delivery, MessageText, Receipt, RecipientContact, Reply
 from outreach.database.wechat_tables import Binding, Follower, Scene
 
 KEPT: dict[str, Database] = {}
@@ -41,6 +41,7 @@ def office(request: pytest.FixtureRequest) -> Iterator[Signers]:
                 {"channel": "wechat", "reference": "24001", "sender": OPENID, "body": "我是王小明", "answer": f"王小明，{PHONE}", "received_at": AT},
                 {"channel": "wechat", "reference": "24002", "sender": SHARED, "body": "好", "answer": None, "received_at": AT},
             ],
+            Receipt: [{"provider": "wechat", "reference": f"{OPENID}:7:templatesendjobfinish", "status": "delivered", "received_at": AT}],
             Address: [{"channel": "wechat", "value": OPENID}, {"channel": "wechat", "value": SHARED}],
             Scene: [{"scene": f"r{key}", "recipient_id": recipient, "url": f"u{key}", "made_at": AT} for key, recipient in enumerate(made.recipients)],
         }
@@ -62,7 +63,7 @@ def tables_with(office: Signers, word: str) -> set[str]:
 
 
 def test_no_openid_that_is_his_alone_is_left_in_any_table(office: Signers) -> None:
-    assert tables_with(office, OPENID) == {"follower", "binding", "reply", "address"}
+    assert tables_with(office, OPENID) == {"follower", "binding", "reply", "address", "receipt"}
     assert erase(office).changed
     assert tables_with(office, OPENID) == set()
     assert "我是王小明" not in str(office.rows("select * from reply"))

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import Text, cast, delete, exists, func, literal, select, update
 from sqlalchemy.orm import Session, aliased
 
-from outreach.database.tables import Contact, RecipientContact, Reply
+from outreach.database.tables import Contact, Delivery, Receipt, RecipientContact, Reply
 from outreach.database.types import Moment
 from outreach.database.wechat_tables import Binding, Follower, Scene
 
@@ -35,10 +35,10 @@ def forget(session: Session, contact: int, openids: Collection[str], *, now: dat
     session.execute(update(Binding).where(Binding.openid.in_(openids)).values(openid=gone))
     session.execute(delete(Follower).where(Follower.openid.in_(openids)))
     for openid in openids:
-        mine = (Reply.channel == "wechat", Reply.sender == openid)
-        named = Reply.reference.startswith(openid, autoescape=True)
-        session.execute(update(Reply).where(*mine, named).values(reference=literal("erased:") + cast(Reply.id, Text())))
-        session.execute(update(Reply).where(*mine).values(sender=gone, body="", answer=None))
+        for table in (Reply, Receipt, Delivery):  # an event without a number of its own is named by openid and second
+            named = table.reference.startswith(f"{openid}:", autoescape=True)
+            session.execute(update(table).where(named).values(reference=literal("erased:") + cast(table.id, Text())))
+        session.execute(update(Reply).where(Reply.channel == "wechat", Reply.sender == openid).values(sender=gone, body="", answer=None))
     _drop_scenes(session, contact)
 
 
