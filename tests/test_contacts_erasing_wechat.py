@@ -1,7 +1,9 @@
 """Erasing a person takes his WeChat too: who he was there, what he wrote, where the conversation stood."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import timedelta
 from typing import Any
 
@@ -9,11 +11,14 @@ import pytest
 from signers import AT, PHONE, Signers, databases
 from sqlalchemy import insert, select, update
 
+from outreach.channels.base import Reply as ChannelReply
 from outreach.contacts import erasing
 from outreach.contacts.erasing import MessageUnderWay
 from outreach.database.engine import Database
 from outreach.database.tables import Address, Base, Delivery, MessageText, Receipt, RecipientContact, Reply
 from outreach.database.wechat_tables import Binding, Follower, Scene
+from outreach.links import conversation
+from outreach.settings import Settings
 
 KEPT: dict[str, Database] = {}
 OPENID = "oRf1x5Gd_of-the-first"
@@ -122,3 +127,23 @@ def test_an_answer_that_waits_for_his_openid_is_skipped_and_one_under_way_forbid
     erase(office)
     assert [(row.state, row.reason) for row in office.rows("select state, reason from delivery")] == [("skipped", "erased")]
     assert tables_with(office, "王小明") == set()
+
+
+def test_who_writes_while_he_is_erased_is_heard_as_a_stranger(new_postgresql: Callable[[], str]) -> None:
+    with closing(Database(new_postgresql())) as database, ThreadPoolExecutor(1) as pool:
+        office = Signers(database).found()
+        office.write(insert(Follower).values(openid=OPENID, follows=True))
+        office.write(insert(Binding).values(openid=OPENID, contact_id=office.contacts[0], phone=PHONE, way="scene", bound_at=AT))
+
+        def hear() -> dict[str, str | None]:
+            with database.write() as session:
+                return conversation.hear(session, [ChannelReply("wechat", "24009", OPENID, "你好")], settings=Settings(office_key="0" * 64), now=LATER)
+
+        with database.write() as session:
+            erasing.erase(session, office.contacts[0], now=LATER)
+            heard = pool.submit(hear)
+            while not office.rows("select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"):
+                assert not heard.done()
+        assert heard.result(20)["24009"]
+        assert [row.openid for row in office.rows("select openid from follower")] == [OPENID]
+        assert office.rows("select 1 from binding where ended_at is null") == []

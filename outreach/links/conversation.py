@@ -175,9 +175,11 @@ class _Room:
 
 def _people(session: Session, openids: Collection[str]) -> dict[str, Follower]:
     """Return who speaks, made known where he is new, and locked: two processes hear one person one after the other."""
-    bulk.insert_rows(session, Follower, [{"openid": openid} for openid in sorted(openids)], ignore_conflicts=True)
     wanted = select(Follower).where(Follower.openid.in_(openids)).order_by(Follower.id).with_for_update(key_share=True)
-    people = {row.openid: row for row in session.scalars(wanted.execution_options(populate_existing=True))}
+    people: dict[str, Follower] = {}
+    while len(people) < len(openids):  # somebody may be erased while we wait for his row: he is new again
+        bulk.insert_rows(session, Follower, [{"openid": openid} for openid in sorted(openids)], ignore_conflicts=True)
+        people = {row.openid: row for row in session.scalars(wanted.execution_options(populate_existing=True))}
     for person in people.values():
         session.expunge(person)  # written back with one statement for all
     return people
