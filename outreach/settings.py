@@ -21,7 +21,17 @@ from outreach.errors import Misconfigured, OutreachError
 from outreach.reasons import Reason
 
 PREFIX = "OUTREACH_"
-SECRETS = ("office_key", "twilio_auth_token", "wechat_secret", "wechat_token", "wechat_aes_key", "aliyun_access_key_secret", "aliyun_hook_word", "seal_key", "seal_key_password")
+SECRETS = (
+    "office_key",
+    "twilio_auth_token",
+    "wechat_secret",
+    "wechat_token",
+    "wechat_aes_key",
+    "aliyun_access_key_secret",
+    "aliyun_hook_word",
+    "seal_key",
+    "seal_key_password",
+)
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 

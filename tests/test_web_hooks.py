@@ -210,6 +210,14 @@ def test_a_fault_of_ours_is_one_line_and_names_nobody(web: Web, caplog: pytest.L
     said = [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert [record.name for record in said] == ["outreach.web"]
     assert PHONE not in caplog.text
+
+
+def test_a_fault_of_ours_names_the_path_without_what_stands_in_it_for_a_person(web: Web, caplog: pytest.LogCaptureFixture) -> None:
+    with web.database.write() as session:
+        session.execute(text("alter table signature rename to elsewhere"))
+    assert web.ask("GET", "/v/2026-000317")[0] == 500
+    assert "/v/…" in caplog.text
+    assert "000317" not in caplog.text
     assert REPLY["MessageSid"] not in caplog.text
     assert web.post(STATUS, RECEIPT) == 204
 

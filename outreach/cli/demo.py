@@ -239,10 +239,9 @@ def _remind(stage: Stage, chosen: settings.Settings) -> None:
     path.write_text(demo_wechat.CAMPAIGN.format(name=REMINDER), "utf-8")
     plan = stage.run("campaign", "plan", str(path), signed=PLANNER)
     stage.run("campaign", "approve", REMINDER, "--code", plan["code"], signed=APPROVER)
-    before = len(loopback.lines(chosen.sandbox_url, "/_sandbox/ledger"))
     loopback.post(chosen.sandbox_url, "/_sandbox/faults", {"seed": 2027, "mix": FAULTS})
     statement = stage.run("campaign", "launch", REMINDER)
-    sent = [line for line in loopback.lines(chosen.sandbox_url, "/_sandbox/ledger")[before:] if line["attempt"]]
+    sent = [line for line in loopback.lines(chosen.sandbox_url, "/_sandbox/ledger") if demo_wechat.PENDING in line["body"]]
     signed = stage.run("report", "signatures", "--campaign", NAME)["totals"]["signed"]
     say(
         _("Reminded who has not signed ({signed} have): {wechat} in WeChat, {texts} by text, sent twice {doubled}").format(

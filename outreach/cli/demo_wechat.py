@@ -10,6 +10,8 @@ from outreach.cli import demo_people
 from outreach.cli.demo_people import Owner
 from outreach.errors import OutreachError
 
+PENDING = "待签订"
+"""What the reminders say, in WeChat as by text, and no other message does."""
 PATIENCE = 10.0
 """Seconds that an answer may take: the provider would wait five."""
 LINK = re.compile(r"https?://\S+(/p/[\w-]+)")

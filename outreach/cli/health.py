@@ -1,12 +1,14 @@
 """What `outreach check` looks at: database, templates, papers, accounts, senders, servers; each with its cure."""
 
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from typing import NamedTuple
 
 from sqlalchemy import func, select
 
 from outreach import i18n
 from outreach.channels import directory, loopback
+from outreach.channels.wechat import codes
 from outreach.cli.base import Office
 from outreach.cli.processes import HEALTH_OF_SANDBOX, HEALTH_OF_WEB
 from outreach.clock import OFFICE_ZONE
@@ -15,6 +17,7 @@ from outreach.errors import OutreachError
 from outreach.i18n import gettext as _
 from outreach.rendering import checks as rules
 from outreach.rendering import templates
+from outreach.settings import Sender
 from outreach.staff import accounts
 from outreach.worker import alive as workers
 
@@ -146,20 +149,44 @@ def _papers(office: Office) -> Iterator[Check]:
 
 def _senders(office: Office) -> Iterator[Check]:
     with office.database.read() as session:
-        halted = session.execute(select(tables.Sender.name, tables.Sender.paused_reason).where(tables.Sender.paused_at.is_not(None))).all()
+        halted = session.execute(
+            select(tables.Sender.name, tables.Sender.provider, tables.Sender.paused_reason).where(tables.Sender.paused_at.is_not(None))
+        ).all()
     for row in halted:
         yield Check(
             _("sender {name}").format(name=row.name),
             "fail",
-            _("halted: {reason}").format(reason=row.paused_reason),
+            _("halted: {reason}").format(reason=_halted(row.provider, row.paused_reason or "")),
             _("mend the account, then: outreach campaign resume NAME"),
         )
     for sender in office.settings.sender:
-        named = sender.from_ or sender.messaging_service or office.settings.rehearsal or sender.provider != "twilio"
-        cure = "" if named else _("set from or messaging_service of this sender")
+        cure = _cure(office, sender)
         yield Check(
-            _("sender {name}").format(name=sender.name), "ok" if named else "fail", f"{sender.channel}/{sender.provider} {' '.join(sender.prefixes)}", cure
+            _("sender {name}").format(name=sender.name),
+            "fail" if cure else "ok",
+            f"{sender.channel}/{sender.provider} {' '.join(sender.prefixes)}".strip(),
+            cure,
         )
+
+
+def _halted(provider: str, reason: str) -> str:
+    """Say why a sender was halted: the provider's code, and of WeChat's what it means."""
+    code = reason.removeprefix("account ")
+    return f"{reason}: {codes.meaning(int(code))}" if provider == "wechat" and code.isdigit() else reason
+
+
+def _cure(office: Office, sender: Sender) -> str:
+    """Return what a sender still needs; nothing where it needs nothing."""
+    chosen = office.settings
+    if sender.provider == "aliyun" and find_spec("alibabacloud_dysmsapi20170525") is None:
+        return _("its SDK is not installed: pip install 'outreach[aliyun]'")
+    if sender.provider == "aliyun" and not chosen.aliyun_hook_word:
+        return _("set aliyun_hook_word: a secret word in the address that it reports to")
+    if sender.provider == "wechat" and not chosen.wechat_token:
+        return _("set wechat_token: the word that you gave the account for its callbacks")
+    if sender.provider == "twilio" and not (chosen.rehearsal or sender.from_ or sender.messaging_service):
+        return _("set from or messaging_service of this sender")
+    return ""
 
 
 def _servers(office: Office) -> Iterator[Check]:

@@ -7,7 +7,6 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from outreach.database.tables import Base, among
-from outreach.database.types import Json
 
 BINDING_WAYS = ("conversation", "scene", "oauth")
 """How somebody showed whose openid it is: by typing his code, by scanning his QR code, or in the pledge page."""

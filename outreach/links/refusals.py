@@ -16,9 +16,6 @@ GONE = ("address", "unfollowed")
 """Reasons of a suppression that the provider's answers set, and that coming back undoes."""
 OWN = (receipts.BY_REPLY, "page")
 """Sources of a suppression that the person asked for: by a message, or on the page of his link."""
-OURS = ("staff", *OWN)
-"""Sources that are no provider's."""
-
 Place = tuple[str, str]
 """A channel, and an address on it."""
 
@@ -38,7 +35,7 @@ def obey(session: Session, said: Mapping[str, bool], *, came: Collection[str], n
     bulk.lock_rows(session, Address, ids.values())
     _suppress(session, [ids[place] for place in stops], now=now)
     _lift(session, [ids[place] for place in starts if place in ids], Address.suppressed_source.in_(OWN))
-    by_provider = Address.suppressed_reason.in_(GONE) & Address.suppressed_source.not_in(OURS)
+    by_provider = Address.suppressed_reason.in_(GONE) & Address.suppressed_source.not_in(receipts.BY_PEOPLE)
     _lift(session, [ids[place] for place in returned if place in ids], by_provider)
     return _refused(session, {openid for openid, stop in said.items() if not stop})
 

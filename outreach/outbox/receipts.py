@@ -21,6 +21,8 @@ STAND_IN = "event:"
 """How a reference begins that stands in where the provider names none: it says which receipt this is, not which message."""
 BY_REPLY = "reply"
 """The source of a suppression that the person asked for by a text."""
+BY_PEOPLE = ("staff", BY_REPLY, "page")
+"""Sources of a suppression that people asked for; every other is a provider's code."""
 
 
 def store(session: Session, items: Sequence[Incoming], *, now: datetime) -> None:

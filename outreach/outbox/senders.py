@@ -2,11 +2,11 @@
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import Select, exists, func, select, update
+from sqlalchemy import Select, exists, select, update
 from sqlalchemy.orm import Session
 
 from outreach.database import tables
-from outreach.outbox import limits
+from outreach.outbox import limits, receipts
 from outreach.settings import Sender, Settings
 
 
@@ -48,7 +48,7 @@ def _of_mode(settings: Settings) -> Select[int, str]:
 def forget_rehearsal(session: Session) -> None:
     """Lift what only the sandbox said of an address: a provider's code, where no sender of production ever wrote to it."""
     address, delivery, sender = tables.Address, tables.Delivery, tables.Sender
-    coded = address.suppressed_reason.in_(("address", "opted_out")) & func.substr(address.suppressed_source, 1, 1).in_(list("0123456789"))
+    coded = address.suppressed_reason.in_(receipts.SUPPRESSING) & address.suppressed_source.not_in(receipts.BY_PEOPLE)
     earnest = exists().where(delivery.address_id == address.id, sender.id == delivery.sender_id, sender.mode == "production", delivery.attempt > 0)
     lifted = {"suppressed_at": None, "suppressed_reason": None, "suppressed_source": None}
     session.execute(update(address).where(coded, ~earnest).values(lifted))

@@ -101,12 +101,20 @@ class NothingPersonal:
             return None  # nobody waits for an answer, and nothing was kept
         except Exception as error:  # noqa: BLE001 - the outermost place; answered and logged, never swallowed
             place = traceback.extract_tb(error.__traceback__)[-1]
-            log.error("%s %s: %s at %s:%s", scope["method"], scope["path"], type(error).__name__, place.filename, place.lineno)
+            log.error("%s %s: %s at %s:%s", scope["method"], _shown(scope), type(error).__name__, place.filename, place.lineno)
             if not begun:
                 request = Request(scope)
                 answer = self._sorry(request, 500) if reads_pages(request) else _answer(500, "internal_error", "internal error")
                 await answer(scope, receive, send)
         return None
+
+
+def _shown(scope: Scope) -> str:
+    """Return the path of a request without what stands in it for a person or a secret: links, serials, the word of a callback's address."""
+    path = str(scope["path"])
+    for value in sorted(map(str, scope.get("path_params", {}).values()), key=len, reverse=True):
+        path = path.replace(value, "…")
+    return re.sub(r"(?<=^/hooks/aliyun/)[^/]+", "…", path)
 
 
 def _refuse(_request: Request, error: Exception) -> Response:

@@ -5,8 +5,8 @@ from typing import Any, Literal
 from alembic import context
 
 from outreach.database.pledge_tables import Signature
-from outreach.database.wechat_tables import Follower
 from outreach.database.types import Id, Json, Moment
+from outreach.database.wechat_tables import Follower
 
 
 def named(kind: str, item: Any, _autogenerate: Any) -> str | Literal[False]:
