@@ -146,7 +146,7 @@ def test_an_event_before_our_own_record_counts_once_whatever_id_it_bears(desk: O
     desk.bind(phone(1), "o-first")
     desk.launch(steps=(WECHAT,))
     (claimed,) = in_wechat(desk, 1)
-    desk.hear(Receipt("wechat", "event:o-first:1700000000", "delivered", to="o-first"))
+    desk.hear(Receipt("wechat", "o-first:1700000000:templatesendjobfinish", "delivered", to="o-first"))
     desk.record((claimed, Accepted("7")), sender_id=desk.wechat_id)
     (row,) = desk.deliveries()
     assert (row.state, row.reference, row.doubled) == ("delivered", "7", False)

@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import hashlib
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlencode
@@ -27,6 +28,7 @@ APP_ID = "wx0123456789abcdef"
 OPENID = "oAbcdefghijklmnopqrstuvwxyz0"
 ACCOUNT = "gh_0123456789ab"
 AT = 1768449600
+MOMENT = str(int(time.time()))
 SHANGHAI_NOON = datetime(2026, 1, 15, 4, tzinfo=UTC)
 URL = "https://office.example/hooks/wechat"
 
@@ -37,7 +39,7 @@ WITNESS = WeChatCrypto(WORD, AES_KEY, APP_ID)
 
 def signed(*more: str, word: str = WORD, **query: str) -> dict[str, str]:
     """Return the query of a callback as WeChat makes it."""
-    asked = {"timestamp": "1768449601", "nonce": "839201"} | query
+    asked = {"timestamp": MOMENT, "nonce": "839201"} | query
     asked["signature"] = hashlib.sha1("".join(sorted([word, asked["timestamp"], asked["nonce"]])).encode()).hexdigest()
     if more:
         asked["msg_signature"] = hashlib.sha1("".join(sorted([word, asked["timestamp"], asked["nonce"], *more])).encode()).hexdigest()
@@ -69,7 +71,7 @@ def read(body: str) -> list[Incoming]:
 
 def sealed(body: str, *, crypto: WeChatCrypto = WITNESS, beside: str = "") -> tuple[str, bytes]:
     """Return address and body of a callback in encrypted mode, made by the SDK's own cipher."""
-    envelope = crypto.encrypt_message(body, "839201", "1768449601")
+    envelope = crypto.encrypt_message(body, "839201", MOMENT)
     encrypted = ElementTree.fromstring(envelope).findtext("Encrypt") or ""
     outer = f"<xml><ToUserName><![CDATA[{ACCOUNT}]]></ToUserName>{beside}<Encrypt><![CDATA[{encrypted}]]></Encrypt></xml>"
     return url(signed(encrypted)), outer.encode()
@@ -239,7 +241,7 @@ def test_a_text_is_known_again_by_its_number() -> None:
     assert read(text("hello")) == read(text("hello"))
 
 
-@pytest.mark.parametrize(("words", "stops", "restarts"), [("退订", True, False), ("TD", True, False), ("恢复", False, True), ("我要退订", False, False)])
+@pytest.mark.parametrize(("words", "stops", "restarts"), [("退订", True, False), ("TD", True, False), ("恢复", False, True), ("我要退订", True, False)])
 def test_stop_words_are_those_of_all_channels(words: str, stops: bool, restarts: bool) -> None:
     (found,) = read(text(words))
     assert isinstance(found, Reply)
@@ -385,3 +387,12 @@ def test_two_answers_of_the_same_words_do_not_look_alike() -> None:
 def test_the_door_is_where_wechat_is_told_it_is() -> None:
     assert list(HOOKS.paths) == ["/hooks/wechat"]
     assert isinstance(OFFICE, Settings)
+
+
+def test_what_was_signed_more_than_an_hour_ago_is_believed_no_more() -> None:
+    body = text("你好").encode()
+    for age in (-3500, 0, 3500):
+        assert HOOKS.read_callback(url=f"{URL}?{urlencode(signed(timestamp=str(int(time.time()) - age)))}", body=body, headers={})
+    for stamp in (str(int(time.time()) - 3700), "1000000000", "99999999999999999999", "now"):
+        with pytest.raises(BadSignature):
+            HOOKS.read_callback(url=f"{URL}?{urlencode(signed(timestamp=stamp))}", body=body, headers={})

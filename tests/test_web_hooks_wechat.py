@@ -30,6 +30,7 @@ from outreach.web import app
 PUBLIC = "https://office.example"
 PATH = "/hooks/wechat"
 ANNA = "oAnna_0000000000000000000001"
+MOMENT = str(int(time.time()))
 _numbers = itertools.count(2**40)
 
 
@@ -149,9 +150,9 @@ def test_a_message_told_three_times_and_at_once_is_one_message_with_one_answer(a
 
 def test_what_came_encrypted_is_answered_encrypted(account: Account) -> None:
     guest = account.guest()
-    envelope = account.crypto.encrypt_message(message(typed(f"{guest.code} 8000", 5)), "839201", "1768449601")
+    envelope = account.crypto.encrypt_message(message(typed(f"{guest.code} 8000", 5)), "839201", MOMENT)
     fields = ElementTree.fromstring(envelope)
-    query = {"encrypt_type": "aes", "msg_signature": str(fields.findtext("MsgSignature")), "nonce": "839201", "timestamp": "1768449601"}
+    query = {"encrypt_type": "aes", "msg_signature": str(fields.findtext("MsgSignature")), "nonce": "839201", "timestamp": MOMENT}
     signed = "".join(sorted([account.settings.wechat_token, query["timestamp"], query["nonce"]]))
     status, _kind, body = account.ask("POST", envelope, **query, signature=hashlib.sha1(signed.encode()).hexdigest())
     assert status == 200

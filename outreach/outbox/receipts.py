@@ -1,5 +1,6 @@
 """What comes back: receipts and replies are stored first, then move their deliveries forward by rank; nothing is lost, nothing counts twice."""
 
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -17,8 +18,8 @@ from outreach.outbox import states
 MATCH_FOR = timedelta(days=14)
 SUPPRESSING = ("address", "opted_out")
 HALTING = ("account", "content")
-STAND_IN = "event:"
-"""How a reference begins that stands in where the provider names none: it says which receipt this is, not which message."""
+STAND_IN = re.compile(r"[\w-]+:\d+:\w+(?::\d+)?")
+"""A reference that stands in where the provider names none: who, when and what. It says which receipt this is, not which message."""
 BY_REPLY = "reply"
 """The source of a suppression that the person asked for by a text."""
 BY_PEOPLE = ("staff", BY_REPLY, "page")
@@ -156,9 +157,9 @@ def _change(row: Row[Any], items: Sequence[Receipt], *, now: datetime) -> dict[s
     state = states.after_all(row.state, [item.status for item in items])
     reference, doubled = row.reference, row.doubled
     for item in items:
-        if reference is None or reference.startswith(STAND_IN):
+        if reference is None or STAND_IN.fullmatch(reference):
             reference = item.reference or reference
-        elif item.reference and not item.reference.startswith(STAND_IN) and reference != item.reference:
+        elif item.reference and not STAND_IN.fullmatch(item.reference) and reference != item.reference:
             doubled = True
     decisive = next((item for item in items if item.status == state and item.status != row.state), None)
     if (state, reference, doubled) == (row.state, row.reference, row.doubled):

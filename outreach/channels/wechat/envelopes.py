@@ -7,6 +7,7 @@ guessed, so those are ours. Source: developers.weixin.qq.com, "Message encryptio
 import hashlib
 import struct
 from collections.abc import Mapping
+from datetime import timedelta
 from urllib.parse import parse_qsl, urlsplit
 from xml.parsers.expat import ExpatError
 
@@ -14,13 +15,14 @@ import xmltodict
 from wechatpy.crypto import PrpCrypto, WeChatCrypto
 from wechatpy.exceptions import InvalidAppIdException
 
-from outreach import tokens
+from outreach import clock, tokens
 from outreach.channels.base import BadSignature, MalformedCallback
 from outreach.errors import Misconfigured
 from outreach.reasons import Reason
 from outreach.settings import Settings
 
 AES_KEY_LENGTH = 43
+FRESH = timedelta(hours=1)
 MOST_FIELDS = 40
 
 
@@ -46,7 +48,7 @@ class Envelopes:
     def prove(self, query: Mapping[str, str]) -> None:
         """Hold the signature in the address against the account's word. Without a word nobody can be known. Raises BadSignature."""
         said = query.get("signature", "")
-        if not self._token or not said or not tokens.same(said, self._signature(query)):
+        if not self._token or not said or not tokens.same(said, self._signature(query)) or not _of_late(query):
             raise BadSignature()
 
     def open(self, query: Mapping[str, str], body: bytes) -> tuple[bytes, bool]:
@@ -61,7 +63,7 @@ class Envelopes:
         if not sealed or self._crypto is None:
             raise MalformedCallback(what="Encrypt" if self._crypto else "wechat_aes_key")
         said = query.get("msg_signature", "")
-        if not self._token or not said or not tokens.same(said, self._signature(query, sealed)):
+        if not self._token or not said or not tokens.same(said, self._signature(query, sealed)) or not _of_late(query):
             raise BadSignature()
         return self._decrypted(sealed), alone
 
@@ -83,6 +85,15 @@ class Envelopes:
     def _signature(self, query: Mapping[str, str], *more: str) -> str:
         parts = [self._token, query.get("timestamp", ""), query.get("nonce", ""), *more]
         return hashlib.sha1("".join(sorted(parts)).encode("utf-8", "replace"), usedforsecurity=False).hexdigest()
+
+
+def _of_late(query: Mapping[str, str]) -> bool:
+    """Whether a callback was signed within the last hour (or the next, for a clock that is wrong).
+
+    A plain one's signature covers the time only, not the message: whoever saw one address could else write to it for ever.
+    """
+    said = query.get("timestamp", "")
+    return said.isascii() and said.isdigit() and len(said) <= 12 and abs(clock.now().timestamp() - int(said)) <= FRESH.total_seconds()
 
 
 def crypto(settings: Settings) -> WeChatCrypto | None:
