@@ -254,6 +254,23 @@ def test_the_last_word_of_one_group_counts(desk: Office) -> None:
     assert suppressed(desk) == {}
 
 
+def test_a_word_holds_for_whom_he_is_bound_to_when_he_says_it_though_he_leaves_in_the_same_group(desk: Office, asked: Any) -> None:
+    Phone(desk).says(f"{asked.code} 0001")
+    now = clock.now()
+    hear(desk, said(ANNA, "text", "退订", stops=True, at=now - timedelta(seconds=1)), said(ANNA, "leave", at=now), now=now)
+    assert suppressed(desk) == {ANNA: "reply", "+8613800000001": "reply"}
+
+
+def test_who_says_stop_stays_left_alone_though_the_provider_had_refused_him_before(desk: Office) -> None:
+    with desk.database.write() as session:
+        session.add(Address(channel="wechat", value=ANNA, suppressed_at=clock.now(), suppressed_reason="address", suppressed_source="43004"))
+    anna = Phone(desk)
+    anna.says("退订")
+    anna.leaves()
+    anna.follows()
+    assert suppressed(desk) == {ANNA: "reply"}
+
+
 def test_following_anew_lifts_what_the_provider_said_of_who_was_gone_but_no_refusal(desk: Office) -> None:
     for openid, reason, source in ((ANNA, "address", "43004"), (BEN, "opted_out", "staff")):
         with desk.database.write() as session:

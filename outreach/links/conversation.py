@@ -68,7 +68,7 @@ class _Room:
         self._bound = bindings.bound_codes(session, people, codes)
         self._leaving: set[str] = set()
         self._came: set[str] = set()
-        self._refusals: dict[str, bool] = {}
+        self._refusals: dict[refusals.Place, bool] = {}
         self._hold(texts)
 
     def _hold(self, texts: Sequence[tuple[str, Said]]) -> None:
@@ -120,7 +120,7 @@ class _Room:
         return _Turn(reply, reply.act)
 
     def _part(self) -> None:
-        """Undo the bindings of those who left, before the next one is made."""
+        """Undo the bindings of those who left, before the next one is made or asked for."""
         bindings.unbind_all(self._session, self._leaving, reason=bindings.UNSUBSCRIBED, now=self._now)
         self._leaving.clear()
 
@@ -130,7 +130,8 @@ class _Room:
             self._arrive(person, at, anew=True)
         person.spoke_at = max(person.spoke_at or at, at)
         if reply.stops or reply.restarts:
-            self._refusals[person.openid] = reply.stops
+            self._part()
+            self._refusals |= dict.fromkeys(refusals.places(self._session, person.openid), reply.stops)
             return _Turn(reply, "opt_out", "stopped") if reply.stops else _Turn(reply, "opt_in", "restarted")
         awaited = person.asked_code if person.asked_at and self._now - person.asked_at <= PATIENCE else None
         said = understand(reply.body, awaited=awaited is not None)

@@ -20,24 +20,28 @@ Place = tuple[str, str]
 """A channel, and an address on it."""
 
 
-def obey(session: Session, said: Mapping[str, bool], *, came: Collection[str], now: datetime) -> set[str]:
-    """Suppress whoever said stop (True), lift what those set themselves who said start (False), and what the provider said of who came.
+def places(session: Session, openid: str) -> set[Place]:
+    """Return what a word of this person holds for: his openid, and the phones of the contacts that it is bound to at this moment."""
+    phones = bindings.phones_of(session, [openid])[openid]
+    return {("wechat", openid)} | {("sms", phone) for phone in phones}
 
-    The first two hold for the openid and for the phones of the contacts that it is bound to. Return the openids that may still not be
-    written to though they said start: that was not their own doing.
+
+def obey(session: Session, said: Mapping[Place, bool], *, came: Collection[str], now: datetime) -> set[str]:
+    """Suppress where somebody said stop (True), lift what those set themselves who said start (False), and what the provider said of who came.
+
+    Return the openids that may still not be written to though they said start: that was not their own doing.
     """
-    phones = bindings.phones_of(session, said)
-    stops = _places({openid: phones[openid] for openid, stop in said.items() if stop})
-    starts = _places({openid: phones[openid] for openid, stop in said.items() if not stop})
-    returned = {("wechat", openid) for openid in came}
+    stops = {place for place, stop in said.items() if stop}
+    starts = set(said) - stops
+    returned = {("wechat", openid) for openid in came} | {place for place in stops if place[0] == "wechat"}
     bulk.insert_rows(session, Address, [{"channel": channel, "value": value} for channel, value in sorted(stops)], ignore_conflicts=True)
-    ids = _ids(session, stops | starts | returned)
+    ids = _ids(session, {*said, *returned})
     bulk.lock_rows(session, Address, ids.values())
+    by_provider = Address.suppressed_reason.in_(GONE) & Address.suppressed_source.not_in(receipts.BY_PEOPLE)
+    _lift(session, [ids[place] for place in returned if place in ids], by_provider)  # first: what he says himself outlasts it
     _suppress(session, [ids[place] for place in stops], now=now)
     _lift(session, [ids[place] for place in starts if place in ids], Address.suppressed_source.in_(OWN))
-    by_provider = Address.suppressed_reason.in_(GONE) & Address.suppressed_source.not_in(receipts.BY_PEOPLE)
-    _lift(session, [ids[place] for place in returned if place in ids], by_provider)
-    return _refused(session, {openid for openid, stop in said.items() if not stop})
+    return _refused(session, {value for channel, value in starts if channel == "wechat"})
 
 
 def fresh(session: Session, replies: Sequence[Reply]) -> dict[str, bool]:
@@ -61,10 +65,6 @@ def by_text(session: Session, said: Mapping[str, bool], *, now: datetime) -> Non
     bulk.lock_rows(session, Address, ids.values())
     _suppress(session, [ids[place] for place in stops], now=now)
     _lift(session, [ids[place] for place in starts if place in ids], Address.suppressed_source == receipts.BY_REPLY)
-
-
-def _places(phones: Mapping[str, Collection[str]]) -> set[Place]:
-    return {("wechat", openid) for openid in phones} | {("sms", phone) for own in phones.values() for phone in own}
 
 
 def _ids(session: Session, places: Iterable[Place]) -> dict[Place, int]:
