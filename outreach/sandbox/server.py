@@ -34,9 +34,7 @@ STOP_LOOK = 0.1
 class Gateway:
     """Everything behind the listening socket; a further provider is a further prefix in `_doors`."""
 
-    def __init__(
-        self, ledger: Ledger, *, seed: int, account_sid: str, auth_token: str, inbound_url: str, wechat: Account, aliyun: AliyunAccount
-    ) -> None:
+    def __init__(self, ledger: Ledger, *, seed: int, account_sid: str, auth_token: str, inbound_url: str, wechat: Account, aliyun: AliyunAccount) -> None:
         self.ledger = ledger
         self.callbacks = Callbacks()
         faults = Faults(seed)
