@@ -1,6 +1,7 @@
 """What was rehearsed is never sent for real, and what only the sandbox said is not believed in production."""
 
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 from sqlalchemy import insert, select
@@ -8,7 +9,8 @@ from sqlalchemy import insert, select
 from outreach import settings
 from outreach.campaigns import approving, launching
 from outreach.database.engine import Database
-from outreach.database.tables import Address, Campaign, Delivery, MessageText, Sender
+from outreach.database.tables import Address, Campaign, Contact, Delivery, Enterprise, MessageText, Sender
+from outreach.database.wechat_tables import Binding, Follower
 from outreach.outbox import senders
 from outreach.outbox.claim import Rules, claim
 
@@ -60,6 +62,30 @@ def test_a_campaign_of_the_rehearsal_is_not_launched_in_production(database: Dat
         session.flush()
         with pytest.raises(approving.OtherMode):
             launching.launch(session, "drive", settings=offices[1], first=None, now=now)
+
+
+def test_followers_of_the_sandbox_are_nobodys_once_the_real_account_is_there(database: Database, offices, now: datetime, tmp_path: Path) -> None:
+    def bound() -> list[str | None]:
+        with database.read() as session:
+            return list(session.scalars(select(Binding.ended_reason).order_by(Binding.id)))
+
+    real = settings.load(tmp_path, database_url=database.url, mode="production", wechat_app_id="wx1234567890abcdef")
+    with database.write() as session:
+        enterprise = session.execute(insert(Enterprise).values(name="示例鞋业", created_at=now, updated_at=now).returning(Enterprise.id)).scalar_one()
+        contact = {"enterprise_id": enterprise, "name": "王", "phone": "+8613800138000", "created_at": now, "updated_at": now}
+        key = session.execute(insert(Contact).values(contact).returning(Contact.id)).scalar_one()
+        session.execute(insert(Follower).values(openid="o-sandbox", follows=True))
+        session.execute(insert(Binding).values(openid="o-sandbox", contact_id=key, phone="+8613800138000", way="conversation", bound_at=now))
+        senders.store(session, offices[0])
+    assert bound() == [None]
+    with database.write() as session:
+        senders.store(session, real)
+    assert bound() == ["rehearsal"]
+    with database.write() as session:
+        session.execute(insert(Binding).values(openid="o-real", contact_id=key, phone="+8613800138000", way="conversation", bound_at=now))
+    with database.write() as session:
+        senders.store(session, real)
+    assert bound() == ["rehearsal", None]
 
 
 def test_production_forgets_what_only_the_sandbox_said_of_an_address_but_no_word_of_a_person(database: Database, offices, now: datetime) -> None:

@@ -1,11 +1,14 @@
 """The senders of the office: their settings written into their rows, where the valve stands."""
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
 
 from sqlalchemy import Select, exists, select, update
 from sqlalchemy.orm import Session
 
 from outreach.database import tables
+from outreach.database.engine import database_now
+from outreach.database.wechat_tables import Binding, Follower
 from outreach.outbox import limits, receipts
 from outreach.settings import Sender, Settings
 
@@ -32,6 +35,8 @@ def store(session: Session, settings: Settings) -> dict[str, int]:
             session.add(row)
             session.flush()
             known[sender.name] = row.id
+            if sender.channel == "wechat" and not settings.rehearsal:
+                forget_rehearsed_followers(session, now=database_now(session))
     return known
 
 
@@ -52,6 +57,12 @@ def forget_rehearsal(session: Session) -> None:
     earnest = exists().where(delivery.address_id == address.id, sender.id == delivery.sender_id, sender.mode == "production", delivery.attempt > 0)
     lifted = {"suppressed_at": None, "suppressed_reason": None, "suppressed_source": None}
     session.execute(update(address).where(coded, ~earnest).values(lifted))
+
+
+def forget_rehearsed_followers(session: Session, *, now: datetime) -> None:
+    """Let go of all followers when the real account is there for the first time: until now only the sandbox had any."""
+    session.execute(update(Binding).where(Binding.ended_at.is_(None)).values(ended_at=now, ended_reason="rehearsal"))
+    session.execute(update(Follower).values(follows=False, left_at=now, asked_code=None, asked_at=None, spoke_at=None))
 
 
 def serving(senders: Sequence[Sender], address: str) -> Sender | None:
