@@ -373,7 +373,7 @@ def test_a_message_that_the_review_did_not_let_pass_is_found_and_halts_its_text(
     last = {"id": 102, "tmpl_msg_id": "TPL", "openid": OPENID, "send_timestamp": int(now.timestamp()) + 3}
     weixin.says("wxa/sec/queryblocktmplmsg", {"errcode": 0, "msginfo": rows}, {"errcode": 0, "msginfo": [old, last]})
     messages = [invitation(), invitation(2, "old"), invitation(3, "o7"), invitation(4, "other"), answer_to("好")]
-    blocked = [Found("", "failed", "40252", "content")]
+    blocked = [Found("", "failed", "40252", "temporary")]
     assert look_up(office, *messages, since=now) == [blocked, [], blocked, [], []]
     assert [asked.data["largest_id"] for asked in weixin.calls("wxa/sec/queryblocktmplmsg")] == [0, 100]
 

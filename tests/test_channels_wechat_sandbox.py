@@ -193,7 +193,7 @@ def test_a_message_that_did_not_pass_the_review_is_found_when_the_office_asks(ga
             await channel.close()
 
     blocked, passed, accepted = asyncio.run(verdicts())
-    assert [found.kind for found in blocked] == ["content"]
+    assert [found.kind for found in blocked] == ["temporary"]
     assert passed == accepted == []
 
 

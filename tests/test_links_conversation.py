@@ -279,6 +279,16 @@ def test_following_anew_lifts_what_the_provider_said_of_who_was_gone_but_no_refu
     assert suppressed(desk) == {BEN: "staff"}
 
 
+def test_what_was_written_before_leaving_and_comes_after_opens_nothing_but_a_refusal_is_obeyed(desk: Office, asked: Any) -> None:
+    anna, now = Phone(desk), clock.now()
+    anna.follows(at=now - timedelta(minutes=5))
+    anna.leaves(at=now - timedelta(minutes=2))
+    assert anna.does("text", f"{asked.code} 0001", at=now - timedelta(minutes=3)) is None
+    assert not anna.bound_to
+    anna.says("退订", at=now - timedelta(minutes=3))
+    assert ANNA in suppressed(desk)
+
+
 def test_an_older_event_that_comes_late_changes_nothing(desk: Office, asked: Any) -> None:
     anna, now = Phone(desk), clock.now()
     anna.follows(at=now - timedelta(minutes=5))

@@ -129,6 +129,8 @@ class _Room:
             person.moved_at = at  # that he came was never told: the provider gives up after three tries
             self._arrive(person, at, anew=True)
         person.spoke_at = max(person.spoke_at or at, at)
+        if not person.follows and not reply.stops:  # he wrote before he left: that opens nothing any more
+            return _Turn(reply, "late")
         if reply.stops or reply.restarts:
             self._part()
             self._refusals |= dict.fromkeys(refusals.places(self._session, person.openid), reply.stops)
