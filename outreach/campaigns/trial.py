@@ -71,7 +71,7 @@ def queue(session: Session, name: str, *, to: str, step: int, settings: Settings
     )
     session.add(delivery)
     session.flush()
-    return Trial(delivery.id, {"to": tokens.mask(address), "body": body, "units": measured.units, "segments": parts})
+    return Trial(delivery.id, {"to": tokens.mask(address), "channel": found.channel, "body": body, "units": measured.units, "segments": parts})
 
 
 def _openid(session: Session, value: str) -> str:

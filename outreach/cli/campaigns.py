@@ -138,11 +138,11 @@ def _answer_statement(office: Office, name: str) -> None:
 
 @campaign.command("test")
 @click.argument("name")
-@option("--to", "address", required=True, help="Phone, or `me` for the phone of the account that signs in.")
-@option("--step", type=click.IntRange(1), default=1, show_default=True, help="Whose text.")
+@option("--to", "address", required=True, help="Phone, or `me` for the phone of the account that signs in; for a step in WeChat the phone of who is bound, or his openid.")
+@option("--step", type=click.IntRange(1), default=1, show_default=True, help="Whose message.")
 @acting
 def test(office: Office, name: str, address: str, step: int) -> None:
-    """Send yourself one text of a plan; it counts in no statement."""
+    """Send yourself one message of a plan; it counts in no statement."""
     require_document(office)
     if address in ("me", "本人"):
         address = office.sign_in("operator").phone

@@ -186,4 +186,6 @@ def next_step_of(document: Mapping[str, Any]) -> str:
 def trial_lines(message: Mapping[str, Any], outcome: Mapping[str, Any]) -> list[str]:
     """Say what became of a test message."""
     line = _("One test message to {to}: characters {units}, segments {segments}, {state}. It counts in no statement.")
+    if message["channel"] == "wechat":
+        line = _("One test message in WeChat to {to}: {state}. It counts in no statement.")
     return [message["body"], line.format(**message, state=words.delivery_state(outcome["state"]))]
