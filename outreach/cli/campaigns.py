@@ -138,7 +138,7 @@ def _answer_statement(office: Office, name: str) -> None:
 
 @campaign.command("test")
 @click.argument("name")
-@option("--to", "address", required=True, help="Phone, or `me` for the phone of the account that signs in; for a step in WeChat the phone of who is bound, or his openid.")
+@option("--to", "address", required=True, help="Phone, or `me` for that of the account that signs in. In WeChat: the phone of who is bound, or an openid.")
 @option("--step", type=click.IntRange(1), default=1, show_default=True, help="Whose message.")
 @acting
 def test(office: Office, name: str, address: str, step: int) -> None:

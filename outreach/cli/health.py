@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from outreach import i18n
 from outreach.channels import directory, loopback
 from outreach.channels.wechat import codes
+from outreach.channels.wechat.hooks import PATH
 from outreach.cli.base import Office
 from outreach.cli.processes import HEALTH_OF_SANDBOX, HEALTH_OF_WEB
 from outreach.clock import OFFICE_ZONE
@@ -46,6 +47,7 @@ def checks(office: Office) -> list[Check]:
         (_("papers"), _papers),
         (_("senders"), _senders),
         (_("servers"), _servers),
+        (_("WeChat account"), _wechat),
     )
     for name, part in parts:
         try:
@@ -167,6 +169,23 @@ def _senders(office: Office) -> Iterator[Check]:
             f"{sender.channel}/{sender.provider} {' '.join(sender.prefixes)}".strip(),
             cure,
         )
+
+
+def _wechat(office: Office) -> Iterator[Check]:
+    """Ask the account for a token, as every message does, and say what its console must be told."""
+    chosen = office.settings
+    if not any(sender.channel == "wechat" for sender in chosen.sender):
+        return
+    hook = chosen.public_url.rstrip("/") + PATH
+    if chosen.rehearsal:
+        yield Check(_("WeChat account"), "ok", _("the sandbox’s; callbacks come to {url}").format(url=hook))
+        return
+    with directory.open_account(chosen) as account:
+        account.require_token()
+    yield Check(_("WeChat account"), "ok", _("it gives a token; callbacks come to {url}").format(url=hook))
+    if not chosen.wechat_aes_key:
+        cure = _("choose the safe mode in the account’s console, and set wechat_aes_key to its EncodingAESKey")
+        yield Check(_("WeChat callbacks"), "warn", _("they are not encrypted"), cure)
 
 
 def _halted(provider: str, reason: str) -> str:

@@ -86,6 +86,10 @@ class Account:
         """Close all connections."""
         self._client.close()
 
+    def require_token(self) -> None:
+        """Make sure that the account knows the office: its id, its secret and the address of this server. Raises what a call raises."""
+        _read(self._client.trouble() or {})
+
     def ticket(self, scene: str, *, lasts: timedelta | None = LONGEST_SCENE) -> Ticket:
         """Ask for a QR code that stands for `scene` (1 to 64 characters; a random word, never a phone)."""
         asked: dict[str, Any] = {"action_info": {"scene": {"scene_str": scene}}}

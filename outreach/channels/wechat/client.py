@@ -75,6 +75,11 @@ class OfficeClient(WeChatClient):  # type: ignore[misc]
             answer = ask(held)
         return answer
 
+    def trouble(self) -> Trouble | None:
+        """Ask for the token, as every call does, and return why there is none; nothing where there is."""
+        held = self._shelf.get(partial(self._grant, NEVER))
+        return held if isinstance(held, Trouble) else None
+
     def exchange(self, code: str) -> Answer | Trouble:
         """Ask whose phone it is that came back with this code; this takes the secret, not the token."""
         asked = {"appid": self.appid, "secret": self.secret, "code": code, "grant_type": "authorization_code"}
