@@ -119,6 +119,10 @@ class Office:
             progress.review(session, settings=self.settings, now=clock.now())
             ladder.advance(session, mode=self.settings.mode, now=clock.now())
 
+    def refuse(self, openid: str) -> None:
+        """Let somebody say no in WeChat."""
+        self.write(update(Address).where(Address.value == openid).values(suppressed_at=clock.now(), suppressed_reason="opted_out", suppressed_source="reply"))
+
     # the campaigns
 
     def launch(self, name: str = "drive", *, town: str = "桥头镇", first: int | None = None, steps: Sequence[Mapping[str, Any]] = (), **keys: Any) -> int:

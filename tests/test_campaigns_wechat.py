@@ -10,6 +10,7 @@ from drive import Databases, Office, phone
 from sqlalchemy import select, update
 
 from outreach import clock
+from outreach.campaigns.figures import NobodyReachable
 from outreach.channels.base import Accepted, Deferred, Found, Receipt, Rejected, Review, Uncertain
 from outreach.database.tables import Contact, Sender
 from outreach.outbox import limits, record, settle
@@ -233,3 +234,16 @@ def test_a_new_token_is_forced_twenty_times_a_day_at_most_and_half_a_minute_apar
     assert granted == [True, False] * 20 + [False, False] * 5
     noon += timedelta(days=1)
     assert allowed()
+
+
+def test_who_said_no_to_texts_is_not_written_to_in_wechat_though_he_was_bound_later_nor_the_other_way(desk: Office) -> None:
+    desk.enterprises(2)
+    desk.launch("earlier", steps=({"channel": "sms", "template": drive.SHORT},))
+    desk.suppress(phone(1))
+    desk.bind(phone(1), "o-first")
+    desk.bind(phone(2), "o-second")
+    desk.refuse("o-second")
+    assert not desk.take(), "not even what was queued before the no"
+    assert [(row.state, row.reason) for row in desk.deliveries()] == [("skipped", "suppressed")] * 2
+    with pytest.raises(NobodyReachable, match="suppressed 2"):
+        desk.launch(steps=LADDER)

@@ -62,9 +62,9 @@ def _write_people(session: Any) -> None:
                 addresses["wechat", openid] = NOON if chance.random() < 0.2 else None
                 followers.append(openid)
     follow = [{"openid": openid, "follows": chance.random() < 0.8} for openid in dict.fromkeys(followers)]
-    said = {"suppressed_reason": "opted_out", "suppressed_source": "staff"}
+    said = [{"suppressed_reason": "opted_out", "suppressed_source": "staff"}, {"suppressed_reason": "address", "suppressed_source": "43004"}]
     written = [
-        {"id": key, "channel": channel, "value": value, "suppressed_at": at} | (said if at else dict.fromkeys(said))
+        {"id": key, "channel": channel, "value": value, "suppressed_at": at} | (said[key % 2] if at else dict.fromkeys(said[0]))
         for key, ((channel, value), at) in enumerate(addresses.items(), 10_000)
     ]
     for table, rows in ((Enterprise, enterprises), (Contact, contacts), (Address, written), (Follower, follow), (Binding, bindings)):
@@ -74,16 +74,19 @@ def _write_people(session: Any) -> None:
 def _facts(session: Any) -> dict[int, tuple[str, frozenset[str]]]:
     """Say with plain SQL and a loop by what each enterprise can be reached."""
     refused = {tuple(row) for row in session.execute(text("select channel, value from address where suppressed_at is not null"))}
+    said_no = {tuple(row) for row in session.execute(text("select channel, value from address where suppressed_source = 'staff'"))}
     following = set(session.scalars(text("select openid from follower where follows")))
     held: dict[int, list[tuple[str, str]]] = defaultdict(list)
     for row in session.execute(text("select contact_id, openid, phone from binding where ended_at is null")):
         held[row.contact_id].append((row.openid, row.phone))
     ways: dict[int, set[str]] = defaultdict(set)
     for row in session.execute(text("select id, enterprise_id, phone from contact where erased_at is null")):
-        if row.phone.startswith("+86") and ("sms", row.phone) not in refused:
+        mine = {openid for openid, phone in held[row.id] if phone == row.phone}
+        no_in_wechat = any(("wechat", openid) in said_no for openid in mine)
+        if row.phone.startswith("+86") and ("sms", row.phone) not in refused and not no_in_wechat:
             ways[row.enterprise_id].add("sms")
-        for openid, phone in held[row.id]:
-            if phone == row.phone and openid in following and ("wechat", openid) not in refused:
+        for openid in mine:
+            if openid in following and ("wechat", openid) not in refused and ("sms", row.phone) not in said_no:
                 ways[row.enterprise_id].add("wechat")
     found = {}
     for row in session.execute(text("select id, town, address, closed_at from enterprise")):

@@ -27,7 +27,7 @@ from outreach.database.pledge_tables import CURRENT, Signature
 from outreach.database.tables import Address, Contact, Enterprise
 from outreach.database.wechat_tables import Binding
 from outreach.i18n import gettext as _
-from outreach.outbox.bound import bound
+from outreach.outbox.bound import bound, refused_elsewhere
 
 ENTERPRISE, CONTACT, ADDRESS = Enterprise.__table__, Contact.__table__, Address.__table__
 SIGNATURE = Signature.__table__.c
@@ -113,15 +113,16 @@ def reachable(channel: str) -> ColumnElement[bool]:
     """Return the condition that the contact (for letters: the enterprise) has an address on a channel that may be written to.
 
     In WeChat that is an openid bound to the contact, whose owner follows the account now; what a list says of a WeChat name is none.
+    Who said no on one of the two may be written to on neither.
     """
     if channel == "letter":
         return E.address != ""
     a = ADDRESS.c
     if channel == "wechat":
         refused = exists().where(a.channel == channel, a.value == Binding.openid, a.suppressed_at.is_not(None)).correlate(Binding)
-        return exists().where(bound(), not_(refused)).correlate(CONTACT)
+        return and_(exists().where(bound(), not_(refused)).correlate(CONTACT), not_(refused_elsewhere("wechat")))
     refused = exists().where(a.channel == channel, a.value == C.phone, a.suppressed_at.is_not(None)).correlate(CONTACT)
-    return and_(func.coalesce(C.phone, "") != "", not_(refused))
+    return and_(func.coalesce(C.phone, "") != "", not_(refused), not_(refused_elsewhere("sms")))
 
 
 def _has_signed(pledge: str) -> ColumnElement[bool]:

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, ScalarSelect, exists, func, insert, literal, select
+from sqlalchemy import ColumnElement, ScalarSelect, and_, exists, func, insert, literal, select
 from sqlalchemy.orm import Session
 
 from outreach.database.tables import Address, Contact, Recipient, RecipientContact
 from outreach.database.wechat_tables import Binding
-from outreach.outbox.bound import bound
+from outreach.outbox.bound import bound, refused_elsewhere
 
 
 def openid() -> ScalarSelect[str]:
@@ -18,7 +18,7 @@ def openid() -> ScalarSelect[str]:
 def by_wechat() -> ColumnElement[bool]:
     """Return that `Contact` is bound to an openid that may be written to."""
     refused = exists().where(Address.channel == "wechat", Address.value == Binding.openid, Address.suppressed_at.is_not(None)).correlate(Binding)
-    return exists().where(bound(), ~refused).correlate(Contact)
+    return and_(exists().where(bound(), ~refused).correlate(Contact), ~refused_elsewhere("wechat"))
 
 
 def recipients_by_wechat(session: Session, campaign_id: int) -> int:

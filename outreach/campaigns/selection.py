@@ -12,6 +12,7 @@ from outreach.audiences import conditions, segments
 from outreach.campaigns import reach
 from outreach.database.tables import Address, Contact, Enterprise
 from outreach.outbox import senders
+from outreach.outbox.bound import refused_elsewhere
 from outreach.settings import Sender
 
 SLICE = 5000
@@ -52,7 +53,7 @@ def chosen(session: Session, expression: str, *, channels: Collection[str], pool
 def _ranked(session: Session, expression: str, *, channels: Collection[str], alternates: int) -> Select[Any]:
     """Return enterprise by enterprise its contacts, those first whom a message can reach, and how it stands with all of them."""
     ids = conditions.selected_enterprise_ids(segments.audience(session, expression)).subquery()
-    textable = and_(Contact.phone != "", Address.suppressed_at.is_(None)) if "sms" in channels else false()
+    textable = and_(Contact.phone != "", Address.suppressed_at.is_(None), ~refused_elsewhere("sms")) if "sms" in channels else false()
     in_wechat = reach.by_wechat() if "wechat" in channels else false()
     usable = or_(textable, in_wechat)
     order = [case((usable, 0), else_=1), Contact.rank, Contact.id]
@@ -68,7 +69,7 @@ def _ranked(session: Session, expression: str, *, channels: Collection[str], alt
             Contact.revision,
             Contact.name.label("contact"),
             Contact.phone,
-            Address.suppressed_at,
+            case((or_(Address.suppressed_at.is_not(None), refused_elsewhere("sms")), 1), else_=0).label("refused"),
             case((textable, 1), else_=0).label("textable"),
             case((in_wechat, 1), else_=0).label("in_wechat"),
             func.first_value(case((usable, Contact.phone), else_="")).over(**of_enterprise).label("main_phone"),
@@ -119,4 +120,4 @@ def _exclusion(first: Row[Any], gathered: Chosen) -> str | None:
         return "erased" if first.has_erased else "no_contact"
     if gathered.people:
         return None
-    return "suppressed" if first.phone and first.suppressed_at is not None else "no_address"
+    return "suppressed" if first.phone and first.refused else "no_address"

@@ -11,7 +11,7 @@ from outreach.database.tables import Address
 from outreach.database.wechat_tables import Follower
 from outreach.errors import Refused
 from outreach.links import bindings, refusals
-from outreach.outbox import receipts
+from outreach.outbox import bound
 
 SLICE = 1000
 FEW = 100
@@ -49,7 +49,7 @@ def _hold(session: Session, openids: Sequence[str]) -> None:
 def _let_in(session: Session, openids: Collection[str]) -> None:
     """Write again to whom the provider refused only because they did not follow."""
     free = {"suppressed_at": None, "suppressed_reason": None, "suppressed_source": None}
-    by_provider = (Address.suppressed_reason.in_(refusals.GONE), Address.suppressed_source.not_in(receipts.BY_PEOPLE))
+    by_provider = (Address.suppressed_reason.in_(refusals.GONE), Address.suppressed_source.not_in(bound.BY_PEOPLE))
     mine = (Address.channel == "wechat", Address.value.in_(openids), *by_provider)
     ids = list(session.scalars(select(Address.id).where(*mine)))
     bulk.lock_rows(session, Address, ids)

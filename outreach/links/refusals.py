@@ -10,11 +10,11 @@ from outreach.channels.base import Reply
 from outreach.database import bulk, tables
 from outreach.database.tables import Address
 from outreach.links import bindings
-from outreach.outbox import receipts
+from outreach.outbox import bound, receipts
 
 GONE = ("address", "unfollowed")
 """Reasons of a suppression that the provider's answers set, and that coming back undoes."""
-OWN = (receipts.BY_REPLY, "page")
+OWN = (bound.BY_REPLY, "page")
 """Sources of a suppression that the person asked for: by a message, or on the page of his link."""
 Place = tuple[str, str]
 """A channel, and an address on it."""
@@ -37,7 +37,7 @@ def obey(session: Session, said: Mapping[Place, bool], *, came: Collection[str],
     bulk.insert_rows(session, Address, [{"channel": channel, "value": value} for channel, value in sorted(stops)], ignore_conflicts=True)
     ids = _ids(session, {*said, *returned})
     bulk.lock_rows(session, Address, ids.values())
-    by_provider = Address.suppressed_reason.in_(GONE) & Address.suppressed_source.not_in(receipts.BY_PEOPLE)
+    by_provider = Address.suppressed_reason.in_(GONE) & Address.suppressed_source.not_in(bound.BY_PEOPLE)
     _lift(session, [ids[place] for place in returned if place in ids], by_provider)  # first: what he says himself outlasts it
     _suppress(session, [ids[place] for place in stops], now=now)
     _lift(session, [ids[place] for place in starts if place in ids], Address.suppressed_source.in_(OWN))
@@ -64,7 +64,7 @@ def by_text(session: Session, said: Mapping[str, bool], *, now: datetime) -> Non
     ids = _ids(session, stops | starts)
     bulk.lock_rows(session, Address, ids.values())
     _suppress(session, [ids[place] for place in stops], now=now)
-    _lift(session, [ids[place] for place in starts if place in ids], Address.suppressed_source == receipts.BY_REPLY)
+    _lift(session, [ids[place] for place in starts if place in ids], Address.suppressed_source == bound.BY_REPLY)
 
 
 def _ids(session: Session, places: Iterable[Place]) -> dict[Place, int]:
@@ -76,7 +76,7 @@ def _ids(session: Session, places: Iterable[Place]) -> dict[Place, int]:
 
 
 def _suppress(session: Session, ids: Collection[int], *, now: datetime) -> None:
-    said = {"suppressed_at": now, "suppressed_reason": "opted_out", "suppressed_source": receipts.BY_REPLY}
+    said = {"suppressed_at": now, "suppressed_reason": "opted_out", "suppressed_source": bound.BY_REPLY}
     receipts.suppress(session, [{"id": key, **said} for key in ids])
 
 

@@ -32,7 +32,7 @@ from outreach.database.tables import (
 from outreach.database.types import Moment
 from outreach.database.wechat_tables import Binding
 from outreach.outbox import limits, texts
-from outreach.outbox.bound import bound
+from outreach.outbox.bound import bound, refused_elsewhere
 from outreach.outbox.limits import Valve
 from outreach.rendering.frontmatter import TemplateInvalid
 
@@ -175,7 +175,7 @@ def _take_from(hand: _Hand, campaign: Campaign | None, room: _Room) -> _Take:
         return _Take(postponed=campaign is not None and campaign.claim_limit is None)
     alone = campaign is None
     parameters = {"sender": hand.sender.id, "now": now} | ({"campaign": campaign.id} if campaign else {})
-    rows = bulk.fetch(session, _due_rows(room.rows, alone=alone, by_binding=hand.sender.channel == "wechat"), parameters)
+    rows = bulk.fetch(session, _due_rows(room.rows, alone=alone, channel=hand.sender.channel), parameters)
     opens = rules.opens_at({}, now) if alone and rows else now
     judged = {row.id: verdict_alone(row, asleep=opens > now) if alone else verdict(row, now=now, weekly_cap=rules.weekly_cap) for row in rows}
     judged |= dict.fromkeys(_signed_before(session, campaign, [row for row in rows if judged[row.id] is None]), "goal_reached")
@@ -211,10 +211,10 @@ def _room_in_messages(session: Session, campaign: Campaign | None, now: datetime
     return min(rooms) if rooms else None
 
 
-def _due_rows(size: int, *, alone: bool, by_binding: bool) -> Select[Any]:
+def _due_rows(size: int, *, alone: bool, channel: str) -> Select[Any]:
     """Return the select of the first due deliveries, with all that the judgement and the text need.
 
-    `by_binding` where the address is an openid: it may be written to only while it is bound to the contact.
+    An openid may be written to only while it is bound to the contact.
     """
     open_enterprises = (
         select(func.count())
@@ -246,7 +246,8 @@ def _due_rows(size: int, *, alone: bool, by_binding: bool) -> Select[Any]:
         mine = exists().where(Binding.openid == Address.value, bound()).correlate(Address, Contact)
         statement = (
             statement.add_columns(
-                (mine if by_binding else literal(True)).label("bound"),
+                (mine if channel == "wechat" else literal(True)).label("bound"),
+                refused_elsewhere(channel).label("refused"),
                 Delivery.step,
                 Recipient.fields,
                 Recipient.generation,
@@ -278,7 +279,7 @@ def verdict(row: Row[Any], *, now: datetime, weekly_cap: int) -> str | None:
         return "erased"
     if row.revision != row.contact_revision or not row.bound:
         return "address_changed"
-    if row.suppressed_at is not None:
+    if row.suppressed_at is not None or row.refused:
         return "suppressed"
     if weekly_cap and row.attempt == 0 and row.cap_from and row.cap_from > now - WEEK and row.cap_used >= weekly_cap:
         return "capped"

@@ -14,16 +14,13 @@ from outreach.channels.base import Incoming, Receipt, Reply
 from outreach.database import bulk, tables
 from outreach.database.tables import FINAL, HOLDING, Address, Campaign, Delivery, Sender
 from outreach.outbox import states
+from outreach.outbox.bound import BY_REPLY
 
 MATCH_FOR = timedelta(days=14)
 SUPPRESSING = ("address", "opted_out")
 HALTING = ("account", "content")
 STAND_IN = re.compile(r"[\w-]+:\d+:\w+(?::\d+)?")
 """A reference that stands in where the provider names none: who, when and what. It says which receipt this is, not which message."""
-BY_REPLY = "reply"
-"""The source of a suppression that the person asked for by a text."""
-BY_PEOPLE = ("staff", BY_REPLY, "page")
-"""Sources of a suppression that people asked for; every other is a provider's code."""
 
 
 def store(session: Session, items: Sequence[Incoming], *, now: datetime) -> None:

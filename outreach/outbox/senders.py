@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from outreach.database import tables
 from outreach.database.engine import database_now
 from outreach.database.wechat_tables import Binding, Follower
-from outreach.outbox import limits, receipts
+from outreach.outbox import bound, limits, receipts
 from outreach.settings import Sender, Settings
 
 
@@ -53,7 +53,7 @@ def _of_mode(settings: Settings) -> Select[int, str]:
 def forget_rehearsal(session: Session) -> None:
     """Lift what only the sandbox said of an address: a provider's code, where no sender of production ever wrote to it."""
     address, delivery, sender = tables.Address, tables.Delivery, tables.Sender
-    coded = address.suppressed_reason.in_(receipts.SUPPRESSING) & address.suppressed_source.not_in(receipts.BY_PEOPLE)
+    coded = address.suppressed_reason.in_(receipts.SUPPRESSING) & address.suppressed_source.not_in(bound.BY_PEOPLE)
     earnest = exists().where(delivery.address_id == address.id, sender.id == delivery.sender_id, sender.mode == "production", delivery.attempt > 0)
     lifted = {"suppressed_at": None, "suppressed_reason": None, "suppressed_source": None}
     session.execute(update(address).where(coded, ~earnest).values(lifted))

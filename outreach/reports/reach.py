@@ -20,7 +20,7 @@ from outreach.audiences import conditions, segments
 from outreach.campaigns import directory
 from outreach.database.tables import Address, Contact, Enterprise, RecipientEnterprise
 from outreach.database.wechat_tables import Binding
-from outreach.outbox.bound import bound
+from outreach.outbox.bound import bound, refused_elsewhere
 from outreach.reports import grouping as grouped
 from outreach.reports import words
 from outreach.reports.tables import Column, Table
@@ -97,9 +97,9 @@ def _ways(prefixes: Sequence[str]) -> Subquery:
     """Return for each enterprise with contacts the one who is best reached, and whether any is by WeChat and by text message."""
     openid, phone = aliased(Address), aliased(Address)
     held = select(Binding.contact_id, Binding.openid, Binding.bound_at).join(Contact, bound()).subquery()
-    wechat = _flag(and_(held.c.contact_id.is_not(None), openid.suppressed_at.is_(None)))
+    wechat = _flag(and_(held.c.contact_id.is_not(None), openid.suppressed_at.is_(None), ~refused_elsewhere("wechat")))
     served = or_(false(), *(Contact.phone.startswith(prefix, autoescape=True) for prefix in prefixes))
-    sms = _flag(and_(Contact.phone != "", served, phone.suppressed_at.is_(None)))
+    sms = _flag(and_(Contact.phone != "", served, phone.suppressed_at.is_(None), ~refused_elsewhere("sms")))
     enterprise: dict[str, Any] = {"partition_by": Contact.enterprise_id}
     best = func.row_number().over(order_by=[wechat.desc(), sms.desc(), Contact.rank, Contact.id], **enterprise).label("place")
     people = (
