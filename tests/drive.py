@@ -398,7 +398,10 @@ def recount(desk: Office, name: str = "drive") -> dict[str, Any]:
     steps = []
     for step, occurrence in sorted({(row.step, row.occurrence) for row in rows}):
         here = [row for row in rows if (row.step, row.occurrence) == (step, occurrence)]
-        last = [max((row for row in here if row.recipient_id == key), key=lambda row: row.rank) for key in sorted({row.recipient_id for row in here})]
+        last = [
+            max((row for row in here if row.recipient_id == key), key=lambda row: (row.reason != "no_address", row.rank))
+            for key in sorted({row.recipient_id for row in here})
+        ]
         states = [row.state for row in last]
         reasons = sorted({row.reason for row in last if row.state == "skipped"})
         steps.append(

@@ -10,9 +10,10 @@ from drive import Databases, Office, phone
 from sqlalchemy import select, update
 
 from outreach import clock
+from outreach.campaigns import progress
 from outreach.campaigns.figures import NobodyReachable
 from outreach.channels.base import Accepted, Deferred, Found, Receipt, Rejected, Review, Uncertain
-from outreach.database.tables import Contact, Sender
+from outreach.database.tables import Campaign, Contact, Delivery, Sender
 from outreach.outbox import limits, record, settle
 
 WECHAT = {"channel": "wechat", "template": "wechat/pledge-invitation"}
@@ -68,6 +69,17 @@ def test_the_next_contact_is_tried_before_the_next_channel(desk: Office) -> None
     desk.record((claimed, Rejected("address", "43004")), sender_id=desk.wechat_id)
     desk.advance()
     assert [item.message.to for item in desk.take()] == [phone(1)]
+
+
+def test_who_was_tried_in_vain_counts_as_such_though_the_next_contact_has_no_wechat(desk: Office) -> None:
+    desk.enterprises(1, contacts=2)
+    desk.bind(phone(1), "o-first")
+    desk.launch(steps=LADDER)
+    desk.record((in_wechat(desk, 1)[0], Rejected("address", "43004")), sender_id=desk.wechat_id)
+    desk.advance()
+    assert steps_and_states(desk)[:2] == [(1, 0, "failed", "address"), (1, 1, "skipped", "no_address")]
+    (step, _texts) = desk.statement()["steps"]
+    assert (step["failed"], step["skipped"], step["adds_up"]) == (1, {}, True)
 
 
 @pytest.mark.parametrize("outcome", [Accepted("7"), Uncertain("TimeoutError"), Review("")])
@@ -217,6 +229,13 @@ def test_when_the_days_quota_is_used_up_nothing_goes_before_midnight_in_shanghai
     assert (midnight.hour, midnight.minute) == (0, 0)
     assert clock.now() < row.quota_until <= clock.now() + timedelta(days=1)
     assert not in_wechat(desk)
+    desk.write(update(Campaign).values(state="canary", claim_limit=2))
+    desk.elapse(timedelta(seconds=21))
+    desk.expire()
+    desk.write(update(Delivery).where(Delivery.state == "unknown").values(state="delivered", final_at=clock.now()))
+    with desk.database.read() as session:
+        assert progress.resting(session, desk.campaign(), settings=desk.settings, now=clock.now()), "a launch does not wait for midnight"
+    desk.write(update(Campaign).values(state="running", claim_limit=None))
     desk.elapse(timedelta(days=1))
     assert len(in_wechat(desk)) == 1
 

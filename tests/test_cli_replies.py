@@ -108,6 +108,19 @@ def test_an_answer_goes_out_once_and_is_in_the_audit_log(desk: Desk) -> None:
         assert entry.subject == str(number)
 
 
+def test_an_answer_that_never_came_is_open_again_and_may_be_given_once_more(desk: Desk) -> None:
+    desk.hears(ANNA, "subscribe")
+    desk.hears(ANNA, body="在吗")
+    [(number, _body)] = desk.open()
+    desk.answers(number, "--template", "wechat/received")
+    assert not desk.open()
+    with desk.web.database.write() as session:
+        session.execute(update(tables.Delivery).values(state="failed", final_at=clock.now()))
+    assert [key for key, _body in desk.open()] == [number]
+    desk.answers(number, "--template", "wechat/received")
+    assert not desk.open()
+
+
 @pytest.mark.parametrize(
     ("change", "arguments", "said"),
     [

@@ -289,6 +289,26 @@ def test_what_was_written_before_leaving_and_comes_after_opens_nothing_but_a_ref
     assert ANNA in suppressed(desk)
 
 
+def test_what_was_written_before_leaving_opens_nothing_even_if_he_follows_again(desk: Office, asked: Any) -> None:
+    anna, now = Phone(desk), clock.now()
+    anna.follows(at=now - timedelta(minutes=5))
+    anna.leaves(at=now - timedelta(minutes=3))
+    anna.follows(at=now - timedelta(minutes=2))
+    assert anna.does("text", f"{asked.code} 0001", at=now - timedelta(minutes=4)) is None
+    assert not anna.bound_to
+
+
+def test_the_newest_word_of_refusal_holds_in_whatever_order_they_come(desk: Office, asked: Any) -> None:
+    anna, now = Phone(desk), clock.now()
+    anna.follows(at=now - timedelta(minutes=5))
+    anna.says("退订", at=now - timedelta(minutes=1))
+    anna.says("恢复", at=now - timedelta(minutes=2))
+    assert ANNA in suppressed(desk)
+    anna.says("恢复", at=now)
+    anna.says("退订", at=now - timedelta(seconds=30))
+    assert ANNA not in suppressed(desk)
+
+
 def test_an_older_event_that_comes_late_changes_nothing(desk: Office, asked: Any) -> None:
     anna, now = Phone(desk), clock.now()
     anna.follows(at=now - timedelta(minutes=5))

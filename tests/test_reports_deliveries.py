@@ -49,7 +49,9 @@ def undone(database: Database) -> Iterator[Session]:
 PLAIN = """
 select c.name as campaign, c.mode, d.step, d.channel, r.town, e.industry, e.scale, e.department, d.state, d.reason, d.error_code as error,
        case when d.state in ('failed', 'undelivered') then d.reason end as kind, s.name as sender, d.doubled, d.claimed_at, d.final_at, d.due_at,
-       case when d.rank = (select max(x.rank) from delivery x where x.recipient_id = d.recipient_id and x.step = d.step) then 1 else 0 end as last
+       case when d.rank = (
+           select x.rank from delivery x where x.recipient_id = d.recipient_id and x.step = d.step
+           order by case when x.state = 'skipped' and x.reason = 'no_address' then 1 else 0 end, x.rank desc limit 1) then 1 else 0 end as last
 from delivery d
 join campaign c on c.id = d.campaign_id
 join recipient r on r.id = d.recipient_id

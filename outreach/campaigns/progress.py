@@ -89,6 +89,12 @@ def _waits_for_its_start(session: Session, campaign: Campaign, *, now: datetime)
     return session.scalar(select(and_(~tried, later))) or False
 
 
+def _waits_for_tomorrow(session: Session, campaign: Campaign, *, now: datetime) -> bool:
+    """Whether a canary cannot be completed today: its sender's quota of this day is used up."""
+    closed = exists().where(Delivery.campaign_id == campaign.id, Delivery.state == "queued", Sender.id == Delivery.sender_id, Sender.quota_until > now)
+    return session.scalar(select(closed)) or False
+
+
 def resting(session: Session, campaign: Campaign, *, settings: Settings, now: datetime) -> bool:
     """Whether waiting for a campaign brings nothing more just now.
 
@@ -102,7 +108,8 @@ def resting(session: Session, campaign: Campaign, *, settings: Settings, now: da
     closed = exists().where(Sender.id == Delivery.sender_id, Sender.quota_until > now)
     due = and_(Delivery.state == "queued", Delivery.due_at <= now + SOON, ~closed)
     busy = select(func.count()).where(Delivery.campaign_id == campaign.id, or_(Delivery.state.in_(moving), due if opens <= now else false()))
-    if session.execute(busy).scalar_one() or (campaign.state == "canary" and opens <= now and not _waits_for_its_start(session, campaign, now=now)):
+    judging = campaign.state == "canary" and opens <= now and not _waits_for_its_start(session, campaign, now=now)
+    if session.execute(busy).scalar_one() or (judging and not _waits_for_tomorrow(session, campaign, now=now)):
         return False
     waits = select(func.count()).where(Delivery.campaign_id == campaign.id, Delivery.state == "accepted")
     if session.execute(waits).scalar_one() and _last_news(session, campaign) > now - settings.receipt_wait:

@@ -46,8 +46,13 @@ def statement(session: Session, name: str, *, now: datetime) -> dict[str, Any]:
 
 
 def last_tried(campaign_id: int) -> Subquery:
-    """Return the deliveries of a campaign, one a recipient, step and occurrence: that of the last contact tried."""
-    order = func.row_number().over(partition_by=[Delivery.recipient_id, Delivery.step, Delivery.occurrence], order_by=Delivery.rank.desc()).label("place")
+    """Return the deliveries of a campaign, one a recipient, step and occurrence: that of the last contact tried.
+
+    One who has no address on the channel was not tried: it counts only where nobody was.
+    """
+    untried = case((and_(Delivery.state == "skipped", Delivery.reason == "no_address"), 1), else_=0)
+    own = [Delivery.recipient_id, Delivery.step, Delivery.occurrence]
+    order = func.row_number().over(partition_by=own, order_by=[untried, Delivery.rank.desc()]).label("place")
     ranked = select(Delivery, order).where(Delivery.campaign_id == campaign_id).subquery()
     return select(ranked).where(ranked.c.place == 1).subquery()
 

@@ -27,6 +27,8 @@ class Follower(Base):
     """When he last wrote, which opens the window for customer-service messages."""
     moved_at: Mapped[datetime | None]
     """The provider's time of the newest event: an older one that comes late changes nothing."""
+    chose_at: Mapped[datetime | None]
+    """The provider's time of his newest "no more" or "again": an older one that comes late changes nothing."""
     asked_code: Mapped[str | None]
     """The code that he sent, while his four digits are awaited."""
     asked_way: Mapped[str | None]

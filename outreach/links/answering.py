@@ -64,21 +64,39 @@ class Answered:
     body: str
 
 
+IN_VAIN = ("failed", "undelivered", "skipped")
+"""States in which an answer never came."""
+
+
+def purpose_of(reply_id: int) -> str:
+    """Return the purpose of the answer to a reply."""
+    return f"answer:{reply_id}"
+
+
+def _require_unanswered(session: Session, reply: tables.Reply) -> None:
+    """Refuse a second answer, unless the first never came: then that one makes room."""
+    earlier = session.scalars(select(Delivery).where(Delivery.purpose == purpose_of(reply.id))).one_or_none()
+    if reply.answered_at is not None and (earlier is None or earlier.state not in IN_VAIN):
+        raise AnsweredBefore(id=reply.id, by=reply.answered_by)
+    if earlier is not None:
+        earlier.purpose = f"{earlier.purpose}:in-vain:{earlier.id}"
+        session.flush()
+
+
 def answer(session: Session, reply_id: int, *, template: str | None = None, text: str | None = None, settings: Settings, by: str, now: datetime) -> Answered:
-    """Queue the answer to a reply, once: from a template, or in words of one's own. `by` is who answers.
+    """Queue the answer to a reply, once (again only where it never came): from a template, or in words of one's own. `by` is who answers.
 
     Raises ReplyUnknown, AnsweredBefore, NotForAnswers, NoText, WordsNotFiled, HasLeft, WindowOver, NobodySends.
     """
     reply = session.scalars(select(tables.Reply).where(tables.Reply.id == reply_id).with_for_update()).one_or_none()
     if reply is None:
         raise ReplyUnknown(what="reply", name=str(reply_id), id=reply_id)
-    if reply.answered_at is not None:
-        raise AnsweredBefore(id=reply_id, by=reply.answered_by)
+    _require_unanswered(session, reply)
     name = _template(reply, template, text, settings)
     if reply.channel == CHANNEL:
         _require_window(session, reply, settings, now=now)
     fields = {**_office(settings), "answer": (text or "").strip()}
-    purpose = f"answer:{reply_id}"
+    purpose = purpose_of(reply_id)
     message = standalone.Standalone(purpose=purpose, to=reply.sender, fields=fields, due_at=now)
     body = templates.render(templates.load(name, settings.template_folders), fields)
     if not standalone.queue(session, name, [message], settings=settings, channel=reply.channel):

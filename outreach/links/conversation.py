@@ -27,7 +27,7 @@ PATIENCE = timedelta(minutes=30)
 """How long a code waits for its digits."""
 LONGEST = 1600
 """Characters that are kept of what somebody wrote."""
-_KEPT = ["follows", "followed_at", "left_at", "spoke_at", "moved_at", "asked_code", "asked_way", "asked_at", "subscriptions"]
+_KEPT = ["follows", "followed_at", "left_at", "spoke_at", "moved_at", "chose_at", "asked_code", "asked_way", "asked_at", "subscriptions"]
 
 
 @dataclass(slots=True)
@@ -129,9 +129,13 @@ class _Room:
             person.moved_at = at  # that he came was never told: the provider gives up after three tries
             self._arrive(person, at, anew=True)
         person.spoke_at = max(person.spoke_at or at, at)
-        if not person.follows and not reply.stops:  # he wrote before he left: that opens nothing any more
+        left_since = not person.follows or (person.left_at is not None and at < person.left_at)
+        if left_since and not reply.stops:  # he wrote before he left: that opens nothing any more
             return _Turn(reply, "late")
         if reply.stops or reply.restarts:
+            if person.chose_at is not None and at < person.chose_at:
+                return _Turn(reply, "late")
+            person.chose_at = at
             self._part()
             self._refusals |= dict.fromkeys(refusals.places(self._session, person.openid), reply.stops)
             return _Turn(reply, "opt_out", "stopped") if reply.stops else _Turn(reply, "opt_in", "restarted")

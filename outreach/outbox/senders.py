@@ -77,6 +77,6 @@ def serving(senders: Sequence[Sender], address: str) -> Sender | None:
 
 
 def resume(session: Session, ids: Collection[int]) -> None:
-    """Let halted senders go on: their trouble was mended."""
+    """Let halted senders go on: their trouble was mended, or the provider was asked to begin the day's count anew."""
     mended = update(tables.Sender).where(tables.Sender.id.in_(ids))
-    session.execute(mended.values(paused_at=None, paused_reason=None, uncertain_run=0, breaker_until=None))
+    session.execute(mended.values(paused_at=None, paused_reason=None, uncertain_run=0, breaker_until=None, quota_until=None))

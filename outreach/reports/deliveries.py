@@ -215,10 +215,18 @@ def _from_all(query: Select[Any]) -> Select[Any]:
 
 
 def _is_last_tried() -> ColumnElement[bool]:
-    """Return that no further contact of this recipient was tried at this step: the statement's rule, for all campaigns at once."""
-    later = aliased(Delivery)
-    same = (later.recipient_id == Delivery.recipient_id, later.step == Delivery.step, later.occurrence == Delivery.occurrence)
-    return ~exists().where(*same, later.rank > Delivery.rank).correlate(Delivery)
+    """Return that no further contact of this recipient was tried at this step: the statement's rule, for all campaigns at once.
+
+    One who has no address was not tried, and counts only where nobody was.
+    """
+    other = aliased(Delivery)
+    same = (other.recipient_id == Delivery.recipient_id, other.step == Delivery.step, other.occurrence == Delivery.occurrence)
+    before = or_(_untried(other) < _untried(Delivery), and_(_untried(other) == _untried(Delivery), other.rank > Delivery.rank))
+    return ~exists().where(*same, before).correlate(Delivery)
+
+
+def _untried(delivery: type[Delivery]) -> ColumnElement[int]:
+    return case((and_(delivery.state == "skipped", delivery.reason == "no_address"), 1), else_=0)
 
 
 def _doubled() -> ColumnElement[int]:

@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, Text, cast, exists, func, literal, or_, select
 from sqlalchemy.orm import Session
 
 from outreach import tokens
-from outreach.database.tables import Contact, Enterprise, Reply
+from outreach.database.tables import Contact, Delivery, Enterprise, Reply
 from outreach.database.wechat_tables import Binding
-from outreach.links import answers
+from outreach.links import answering, answers
 from outreach.reports import words
 from outreach.reports.tables import Column, Table
 
@@ -49,7 +49,11 @@ def rows(session: Session, *, limit: int | None = None, after: int | None = None
 
 
 def _narrowed(query: Select[Any], waiting: bool) -> Select[Any]:
-    return query.where(Reply.meaning.is_(None), Reply.act == "text", Reply.answered_at.is_(None)) if waiting else query
+    if not waiting:
+        return query
+    answer = literal("answer:") + cast(Reply.id, Text)
+    in_vain = exists().where(Delivery.purpose == answer, Delivery.state.in_(answering.IN_VAIN)).correlate(Reply)
+    return query.where(Reply.meaning.is_(None), Reply.act == "text", or_(Reply.answered_at.is_(None), in_vain))
 
 
 def _query() -> Select[Any]:

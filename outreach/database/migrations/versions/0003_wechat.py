@@ -21,6 +21,7 @@ def upgrade() -> None:
         sa.Column("left_at", Moment(), nullable=True),
         sa.Column("spoke_at", Moment(), nullable=True),
         sa.Column("moved_at", Moment(), nullable=True),
+        sa.Column("chose_at", Moment(), nullable=True),
         sa.Column("asked_code", sa.String(), nullable=True),
         sa.Column("asked_way", sa.String(), nullable=True),
         sa.Column("asked_at", Moment(), nullable=True),
