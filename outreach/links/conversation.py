@@ -63,9 +63,9 @@ class _Room:
         self._replies = sorted(replies, key=lambda reply: reply.at or now)
         self._scenes = _scenes(session, {reply.scene for reply in replies if reply.scene})
         texts = [(reply.sender, understand(reply.body, awaited=True)) for reply in replies if reply.act == "text"]
-        codes = {said.code for _openid, said in texts if said.code} | set(self._scenes.values())
-        self._links = resolving.of_codes(session, codes, way=CHANNEL, settings=settings, now=now)
-        self._bound = bindings.bound_codes(session, people, codes)
+        self._codes = {said.code for _openid, said in texts if said.code} | set(self._scenes.values())
+        self._links = resolving.of_codes(session, self._codes, way=CHANNEL, settings=settings, now=now)
+        self._bound = bindings.bound_codes(session, people, self._codes)
         self._leaving: set[str] = set()
         self._came: set[str] = set()
         self._refusals: dict[refusals.Place, bool] = {}
@@ -177,7 +177,7 @@ class _Room:
         self._part()
         contacts = bindings.confirmed(self._session, recipient_id, digits)
         bindings.bind(self._session, person.openid, contacts, way=person.asked_way or "conversation", now=self._now)
-        self._bound.add((person.openid, code))
+        self._bound = bindings.bound_codes(self._session, self._people, self._codes | {code})  # he may have taken it from somebody
 
 
 def _people(session: Session, openids: Collection[str]) -> dict[str, Follower]:
