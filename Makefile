@@ -31,7 +31,7 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 chaos: $(STAMP)  ## kill -9, faults and interleavings, told at length
-	$(PYTEST) -m long tests/journeys tests/test_outbox_machine.py
+	$(PYTEST) -m long tests/journeys tests/test_outbox_machine.py tests/test_outbox_machine_wechat.py
 
 bench: $(STAMP)  ## what we claim about speed, each script beside its own baseline
 	@set -e; for script in $(filter-out benchmarks/people.py benchmarks/wire.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python $$script; done

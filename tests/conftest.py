@@ -30,8 +30,10 @@ NOON = datetime(2026, 1, 15, 4, 0, tzinfo=UTC)
 _numbers = itertools.count(1)
 
 
-ON_BOTH = ("test_database", "test_outbox", "test_campaigns_modes", "test_links", "test_pledges_signing", "test_pledges_sealing")
+ON_BOTH = ("test_database", "test_outbox", "test_campaigns_modes", "test_pledges_signing", "test_pledges_sealing")
 """Of these each `make test` asks both databases: tables, outbox, statement, signing. Of all else it asks SQLite; `make test-all` asks both."""
+THE_GATEWAYS_OWN = "test_sandbox"
+"""What the sandbox promises by itself is told by `make test-all`: in `make test` every channel and journey goes through it anyway."""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -39,7 +41,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave to `make test-all` what the quick run need not tell twice."""
     for item in items:
         asked = getattr(item, "callspec", None)
-        if asked and "postgresql" in asked.params.values() and not item.path.name.startswith(ON_BOTH):
+        twice = asked and "postgresql" in asked.params.values() and not item.path.name.startswith(ON_BOTH)
+        if twice or item.path.name.startswith(THE_GATEWAYS_OWN):
             item.add_marker(pytest.mark.long)
 
 

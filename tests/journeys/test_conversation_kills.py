@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from office import CONTENT, Stranger, until
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.long]
 
 
 @pytest.fixture

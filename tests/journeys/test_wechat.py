@@ -210,6 +210,7 @@ def values_in(redis_url: str) -> Iterator[bytes]:
         yield bytes(client.dump(key) or b"")
 
 
+@pytest.mark.long
 def test_no_secret_and_no_whole_phone_or_openid_stands_in_any_log(office: Stranger, tmp_path) -> None:
     office.approved("first", goal=GOAL)
     office.environment["OUTREACH_WECHAT_SECRET"] = "a-secret-of-the-account"
