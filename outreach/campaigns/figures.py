@@ -14,8 +14,9 @@ from outreach.campaigns import reach, recurrence
 from outreach.campaigns.drafts import Draft
 from outreach.database.tables import Campaign, Enterprise, Recipient, RecipientContact, RecipientEnterprise
 from outreach.errors import Refused
+from outreach.i18n import gettext as _
 from outreach.outbox import texts
-from outreach.rendering import checks, segments
+from outreach.rendering import checks, segments, templates
 
 
 class NobodyReachable(Refused):
@@ -114,4 +115,11 @@ def _step_summary(draft: Draft, number: int, counts: _Counts, samples: Sequence[
 
 def _warnings(draft: Draft, samples: Sequence[Mapping[str, Any]]) -> list[str]:
     found = [problem for number in range(len(draft.templates)) for problem in draft.problems(number, samples) if not problem.refuses]
-    return list(dict.fromkeys(checks.words(problem) for problem in found))
+    service = [_in_window(number) for number, template in enumerate(draft.templates, 1) if templates.via(template) == "service"]
+    return list(dict.fromkeys([*map(checks.words, found), *service]))
+
+
+def _in_window(number: int) -> str:
+    return _("step {number}: a customer-service message reaches only who wrote to the account in the last two days; give the template an id").format(
+        number=number
+    )

@@ -62,7 +62,7 @@ class Signature(Base):
     ink: Mapped[Any | None] = mapped_column(Json())
     """The drawn signature as strokes: [[[x, y, milliseconds], …], …] on a field of 1000 × 400, none where it was typed."""
     checks: Mapped[Any] = mapped_column(Json(), default=list, server_default="[]")
-    """Which checks were made: phone_last4, credit_code_last6, one_time_code; empty for a personal link alone."""
+    """Which checks were made: phone_last4, credit_code_last6, one_time_code, wechat_bound; empty for a personal link alone."""
     honour: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     """Whether the enterprise agreed to be shown on the honour roll."""
     review: Mapped[bool] = mapped_column(default=False, server_default=text("false"))

@@ -71,7 +71,7 @@ class Visitor:
     @property
     def checks(self) -> list[str]:
         """What was asked on the way in, for the evidence."""
-        return {"code": ["phone_last4"], "credit": ["credit_code_last6"]}.get(self.way, [])
+        return {"code": ["phone_last4"], "credit": ["credit_code_last6"], "wechat": ["wechat_bound"]}.get(self.way, [])
 
 
 def resolve(session: Session, token: str, *, settings: Settings, now: datetime) -> Visitor:

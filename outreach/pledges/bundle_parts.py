@@ -101,7 +101,7 @@ README_TEXT = """\
   · 时间：何时打开、签署、撤回，以本平台服务器的时钟为准（UTC，精确到微秒）。
   · 核验方式：evidence.json 的 checks 写明签署时做过哪些核验：
       phone_last4 登记手机后四位；credit_code_last6 信用代码后六位；one_time_code 短信验证码；
-      为空表示只凭专属链接打开。
+      wechat_bound 已绑定的微信（绑定时核对登记手机后四位）；为空表示只凭专属链接打开。
 不证明什么
   · 不证明签署人的法律身份，也不等同于公章或《电子签名法》第十三条的可靠电子签名。
   · 不证明本包制作之后的事（例如之后撤回）；现状请到核验页查询，或向本机关查询。
@@ -122,7 +122,8 @@ What it proves
   * Integrity: since they were recorded, neither what was signed, nor who signed, nor the drawn signature, nor the text was altered.
   * Time: when it was opened, signed, withdrawn, by the clock of the platform's server (UTC, to the microsecond).
   * Checks: `checks` in evidence.json says which were made: phone_last4 (last four digits of the registered phone),
-    credit_code_last6 (last six characters of the credit code), one_time_code (a code sent by text); none: the personal link alone.
+    credit_code_last6 (last six characters of the credit code), one_time_code (a code sent by text),
+    wechat_bound (a WeChat bound by code and last four digits before); none: the personal link alone.
 What it does not prove
   * The legal identity of the signer. It is no official seal, and no reliable electronic signature in the sense of article 13 of the
     Electronic Signature Law.

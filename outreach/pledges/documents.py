@@ -21,7 +21,14 @@ PROOF = "平台存证：记录内容、时间和核验方式，不等同于电�
 CAPACITIES = MappingProxyType({"legal_representative": "法定代表人", "principal": "负责人", "agent": "受托人"})
 WAYS = MappingProxyType({"link": "专属链接", "code": "签署码", "wechat": "微信公众号", "event": "活动现场", "paper": "纸质", "staff": "工作人员代录"})
 METHODS = MappingProxyType({"typed": "填写姓名并勾选同意", "drawn": "手写签名", "paper": "纸质签字盖章，扫描件存档"})
-CHECKS = MappingProxyType({"phone_last4": "登记手机号后四位", "credit_code_last6": "统一社会信用代码后六位", "one_time_code": "短信验证码"})
+CHECKS = MappingProxyType(
+    {
+        "phone_last4": "登记手机号后四位",
+        "credit_code_last6": "统一社会信用代码后六位",
+        "one_time_code": "短信验证码",
+        "wechat_bound": "已绑定的微信（绑定时核对登记手机号后四位）",
+    }
+)
 UNREAD = "见纸质扫描件（尚待人工核对）"
 """What the PDF of a piled sheet says of its signer: our list's contact may not be who signed."""
 SIZES = ("16pt", "14.5pt", "13pt", "11.5pt", "10.5pt")

@@ -161,6 +161,7 @@ def _proved(known: Known) -> list[str]:
     checks = {
         "phone_last4": _("Whoever signed had the enterprise’s signing code and knew the last four digits of its registered phone."),
         "credit_code_last6": _("Whoever signed had the enterprise’s signing code and knew the last six characters of its credit code."),
+        "wechat_bound": _("Whoever signed came from a WeChat that had been bound by signing code and the last four digits of the registered phone."),
         "one_time_code": _("Whoever signed had the registered phone at hand: a one-time code was sent to it."),
     }
     if signature.method == "paper":
