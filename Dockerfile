@@ -6,7 +6,7 @@ COPY outreach outreach
 COPY templates templates
 COPY contacts contacts
 ENV PIP_CONSTRAINT=/src/constraints.txt PIP_BUILD_CONSTRAINT=/src/constraints.txt PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
-RUN python -m venv /opt/outreach && /opt/outreach/bin/pip install .
+RUN python -m venv /opt/outreach && /opt/outreach/bin/pip install '.[aliyun]'
 
 FROM python:3.12-slim
 COPY --from=build /opt/outreach /opt/outreach
