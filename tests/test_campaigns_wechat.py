@@ -266,3 +266,18 @@ def test_who_said_no_to_texts_is_not_written_to_in_wechat_though_he_was_bound_la
     assert [(row.state, row.reason) for row in desk.deliveries()] == [("skipped", "suppressed")] * 2
     with pytest.raises(NobodyReachable, match="suppressed 2"):
         desk.launch(steps=LADDER)
+
+
+def test_the_first_ones_are_so_many_over_both_channels_and_then_the_campaign_pauses(desk: Office) -> None:
+    desk.enterprises(6)
+    desk.bind(phone(1), "o-first")
+    desk.launch(steps=LADDER, first=3)
+    desk.record((in_wechat(desk, 1)[0], Accepted("7")), sender_id=desk.wechat_id)
+    desk.hear(Receipt("wechat", "7", "delivered", to="o-first"))
+    desk.advance()
+    texted = desk.take(2)
+    desk.record(*((item, Accepted(f"SM{item.message.delivery}")) for item in texted))
+    desk.hear(*(Receipt("twilio", f"SM{item.message.delivery}", "delivered") for item in texted))
+    desk.advance()
+    assert (desk.campaign().state, desk.campaign().reason) == ("paused", "first")
+    assert not desk.take()

@@ -36,8 +36,12 @@ class _Ladder:
 
 
 def advance(session: Session, *, mode: str, now: datetime) -> None:
-    """Write the deliveries that have become due: first the next contact of who was not reached, then the next step."""
-    for campaign in session.scalars(select(Campaign).where(Campaign.state == "running", Campaign.mode == mode).order_by(Campaign.id)).all():
+    """Write the deliveries that have become due: first the next contact of who was not reached, then the next step.
+
+    In a canary too: its size bounds what is sent, and where few are reached by the first channel it tries the next one as well.
+    """
+    going = Campaign.state.in_(("canary", "running"))
+    for campaign in session.scalars(select(Campaign).where(going, Campaign.mode == mode).order_by(Campaign.id)).all():
         for rows in _all_due(_of(session, campaign, now=now)):
             launching.write_deliveries(session, rows.order_by(Recipient.id))
 

@@ -50,13 +50,14 @@ def _judge_canary(session: Session, campaign: Campaign, *, settings: Settings, n
     """Go on or pause, once the canary was sent and its receipts are in or none came for a while."""
     counts = _counts(session, campaign)
     gone = sum(count for state, count in counts.items() if state not in ("queued", "skipped"))
-    complete = gone >= (campaign.claim_limit or 0) or not counts.get("queued")
+    more = bool(counts.get("queued")) or ladder.is_due(session, campaign, now=now)
+    complete = gone >= (campaign.claim_limit or 0) or not more
     if not complete or counts.get("sending") or (counts.get("unknown") and settings.settle == "auto"):
         return
     if counts.get("accepted") and _last_news(session, campaign) > now - settings.receipt_wait:
         return
     failures = sum(counts.get(state, 0) for state in FAILURES)
-    if campaign.reason == "first" and counts.get("queued"):
+    if campaign.reason == "first" and more:
         campaign.state = "paused"
     elif gone and failures > settings.canary_failures * gone:
         campaign.state, campaign.reason = "paused", "canary"
