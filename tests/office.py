@@ -67,8 +67,7 @@ class Stranger:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         for child in self.children:
-            child.kill()
-            child.wait(20)
+            end(child)
         for port in (self.web, self.gateway):
             kill_listener(port)
 
@@ -204,6 +203,15 @@ class Stranger:
         path = self.database_url.removeprefix("sqlite:///") if self.database_url else str(self.home / "outreach.db")
         with contextlib.closing(sqlite3.connect(path, timeout=30)) as connection:
             return list(connection.execute(statement).fetchall())
+
+
+def end(process: "subprocess.Popen[str]") -> None:
+    """kill -9 a process, with those it has started where it leads a session of its own."""
+    with contextlib.suppress(ProcessLookupError):
+        if os.getpgid(process.pid) == process.pid:
+            os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+    process.wait(20)
 
 
 def until(condition: Any, *, seconds: float) -> None:
