@@ -104,6 +104,15 @@ def resting(session: Session, campaign: Campaign, *, settings: Settings, now: da
     """
     if campaign.state in ("planned", "approved", "paused", "finished", "cancelled"):
         return True
+    if _stirs(session, campaign, settings=settings, now=now):
+        return False
+    if campaign.state == "running" and ladder.is_due(session, campaign, now=now):
+        return False
+    return not _stirs(session, campaign, settings=settings, now=now)  # what was due a moment ago may have been written since the first look
+
+
+def _stirs(session: Session, campaign: Campaign, *, settings: Settings, now: datetime) -> bool:
+    """Whether something of a campaign is due, being sent, settled or judged, or its receipts are still coming in."""
     opens = hours.campaign_opens_at(settings, campaign.definition.get("pace") or {}, now)
     moving = ("sending", "unknown") if settings.settle == "auto" else ("sending",)
     closed = exists().where(Sender.id == Delivery.sender_id, Sender.quota_until > now)
@@ -111,8 +120,6 @@ def resting(session: Session, campaign: Campaign, *, settings: Settings, now: da
     busy = select(func.count()).where(Delivery.campaign_id == campaign.id, or_(Delivery.state.in_(moving), due if opens <= now else false()))
     judging = campaign.state == "canary" and opens <= now and not _waits_for_its_start(session, campaign, now=now)
     if session.execute(busy).scalar_one() or (judging and not _waits_for_tomorrow(session, campaign, now=now)):
-        return False
+        return True
     waits = select(func.count()).where(Delivery.campaign_id == campaign.id, Delivery.state == "accepted")
-    if session.execute(waits).scalar_one() and _last_news(session, campaign) > now - settings.receipt_wait:
-        return False
-    return campaign.state != "running" or not ladder.is_due(session, campaign, now=now)
+    return bool(session.execute(waits).scalar_one()) and _last_news(session, campaign) > now - settings.receipt_wait
