@@ -119,7 +119,7 @@ class TwoChannels(RuleBasedStateMachine):
             return Review("")
         return Uncertain("TimeoutError") if answer[1] == "lost" else Accepted(kept.reference)
 
-    @rule(outcome=st.sampled_from(["delivered", "undelivered"]), span=spans)
+    @rule(outcome=st.sampled_from(["delivered", "undelivered"]), span=st.sampled_from([OVER, timedelta(minutes=11)]))
     def an_answer_is_lost(self, outcome: Status, span: timedelta) -> None:
         """WeChat takes a message, its answer never comes, and for a while nobody looks after it."""
         self.claim(True)
