@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outreach.database.tables import DELIVERY_STATES, FINAL
-from outreach.outbox.states import RANK, after, after_all
+from outreach.outbox.states import RANK, after, after_all, after_carried
 
 NEWS = ("accepted", "delivered", "undelivered", "failed")
 states = st.sampled_from(DELIVERY_STATES)
@@ -67,3 +67,20 @@ def test_whatever_we_believed_a_receipt_proves_that_the_provider_had_it(state: s
 )
 def test_the_ranks_are_those_of_the_design(state: str, item: str, end: str) -> None:
     assert after(state, item) == end
+
+
+CARRIED_NEWS = ("accepted", "queued", "delivered", "undelivered")
+
+
+@given(states, st.lists(st.sampled_from(CARRIED_NEWS), max_size=8))
+def test_of_what_people_carry_the_latest_word_on_its_arrival_holds(state: str, items: list[str]) -> None:
+    end = state
+    for item in items:
+        end = after_carried(end, item)
+    said = [item for item in items if item in ("delivered", "undelivered")]
+    assert end == said[-1] if said else end in {state, "accepted", "queued"}
+
+
+@given(st.sampled_from(FINAL), st.sampled_from(("accepted", "queued")))
+def test_a_letter_that_is_done_with_goes_into_no_batch_again(state: str, item: str) -> None:
+    assert after_carried(state, item) == state

@@ -5,7 +5,7 @@ from sqlalchemy import inspect, text
 from outreach.database.engine import Database
 from outreach.errors import Refused
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest revision; a test holds it against the folder of migrations."""
 
 

@@ -41,7 +41,7 @@ class Base(DeclarativeBase):
             "pk": "%(table_name)s_pkey",
         }
     )
-    type_annotation_map: ClassVar[dict[Any, TypeEngine[Any] | type[TypeEngine[Any]]]] = {datetime: Moment(), int: Id, dict[str, Any]: Json()}
+    type_annotation_map: ClassVar[dict[Any, TypeEngine[Any] | type[TypeEngine[Any]]]] = {datetime: Moment(), int: Id, dict[str, Any]: Json(), list[str]: Json()}
 
 
 class Enterprise(Base):
@@ -205,6 +205,8 @@ class MessageText(Base):
     name: Mapped[str]
     source: Mapped[str]
     signature: Mapped[str]
+    layout: Mapped[dict[str, Any] | None] = mapped_column(Json())
+    """Of a text on paper: the files of its layout, by their path below `templates`, in base64."""
 
 
 class PledgeVersion(Base):

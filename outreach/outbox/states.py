@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 RANK = {"delivered": 5, "undelivered": 4, "failed": 3, "silent": 2, "accepted": 1}
 """Later news moves a delivery forward by rank and never back, so receipts may come in any order and any number of times."""
+CARRIED = ("letter", "visit")
+"""Channels whose messages people carry: no worker claims them, and no receipt is awaited."""
 
 
 def after(state: str, news: str) -> str:
@@ -22,3 +24,21 @@ def after_all(state: str, news: Iterable[str]) -> str:
     for item in news:
         state = after(state, item)
     return state
+
+
+def after_carried(state: str, news: str) -> str:
+    """Return the state of a letter or a visit once `news` of it is known.
+
+    accepted     it is in a print batch, or on somebody's list; only what was queued can be
+    queued       it was put back: taken out of its batch, or the list, before anybody carried it
+    delivered    posted, or the visit was made
+    undelivered  returned, or nobody was found
+
+    Of what people carry the later news is the better: a posted letter comes back, and one that was called returned by mistake did not.
+    A skipped one that was carried nevertheless is what it then became.
+    """
+    if news == "accepted":
+        return news if state == "queued" else state
+    if news == "queued":
+        return news if state == "accepted" else state
+    return news

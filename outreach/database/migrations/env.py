@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from alembic import context
 
+from outreach.database.paper_tables import Letter
 from outreach.database.pledge_tables import Signature
 from outreach.database.types import Id, Json, Moment
 from outreach.database.wechat_tables import Follower
@@ -18,7 +19,7 @@ def named(kind: str, item: Any, _autogenerate: Any) -> str | Literal[False]:
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=next(table.metadata for table in (Signature, Follower)),  # both modules bring their tables
+    target_metadata=next(table.metadata for table in (Signature, Follower, Letter)),  # each module brings its tables
     render_as_batch=True,
     render_item=named,
 )
