@@ -27,10 +27,7 @@ def refusal(channel: str) -> ColumnElement[Any]:
     asks_the_unsigned = and_(CampaignStep.condition == "unsigned", Campaign.pledge_version_id.is_not(None))
     reasons: list[tuple[ColumnElement[bool], Any]] = [
         (~_some_enterprise(_unsettled()), literal("goal_reached")),
-        (
-            and_(CampaignStep.condition == "unsigned", Campaign.pledge_version_id.is_not(None), ~_some_enterprise(_unsettled(), ~_signed())),
-            literal("goal_reached"),
-        ),
+        (and_(asks_the_unsigned, ~_some_enterprise(_unsettled(), ~_signed())), literal("goal_reached")),
         (Recipient.stopped_at.is_not(None), literal("stopped")),
         (~_some_enterprise(Enterprise.closed_at.is_(None)), literal("stopped")),
     ]
