@@ -23,8 +23,8 @@ WECHAT_WAYS = ("template", "subscription", "service")
 or as plain words to one who wrote within two days (客服消息)."""
 WECHAT_SETTINGS = ("id", "via")
 """What stands in the table `wechat` beside the keys of the provider's template."""
-ON_PAPER = ("letter", "pledge")
-"""Folders of texts that are read on paper or on a page: of their keys only the title must be there."""
+ON_PAPER = ("letter", "visit", "pledge")
+"""Folders of texts that are read on paper, on a page or aloud: of their keys only the title must be there."""
 
 
 class TemplateInvalid(BadInput):

@@ -17,7 +17,7 @@ from outreach.rendering import filters, frontmatter, language
 from outreach.rendering.fields import FIELDS, canonical, nearest
 from outreach.rendering.frontmatter import TemplateInvalid
 
-ENDINGS = MappingProxyType({"sms": ".txt", "wechat": ".txt", "letter": ".md", "pledge": ".md"})
+ENDINGS = MappingProxyType({"sms": ".txt", "wechat": ".txt", "letter": ".md", "visit": ".md", "pledge": ".md"})
 """The folders of message templates, and how the files in each end."""
 
 
