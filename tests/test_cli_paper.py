@@ -15,7 +15,8 @@ from typing import Any
 import piles as drawn
 import pytest
 from PIL import Image
-from sqlalchemy import select
+from sqlalchemy import event, select
+from sqlalchemy.orm import Session
 
 from outreach import cli, clock, i18n
 from outreach.database.engine import Database
@@ -225,6 +226,26 @@ def test_a_dry_run_of_one_sheet_writes_nothing(run: Run, desk: Office, tmp_path:
     assert (told["dry_run"], [one["result"] for one in told["recorded"]], {one["serial"] for one in told["recorded"]}) == (True, ["pending"] * 2, {""})
     assert desk.rows(Signature) == []
     assert audit(desk) == []
+
+
+def test_ctrl_c_between_the_commit_of_a_page_and_its_count_is_taken_once_it_is_counted(run: Run, desk: Office, tmp_path: Path) -> None:
+    desk.enterprises(5)
+    desk.asking()
+    pile = drawn.folder([drawn.sheet(address(desk, recipient.id)) for recipient in desk.recipients()], tmp_path / "pile")
+    pressed: list[int] = []
+
+    def press(_session: Session) -> None:
+        if not pressed and len(desk.rows(Signature)) == 3:
+            pressed.append(os.getpid())
+            os.kill(os.getpid(), signal.SIGINT)
+
+    event.listen(Session, "after_commit", press)
+    stopped = run("record-paper", "--pile", pile)
+    event.remove(Session, "after_commit", press)
+    assert (stopped.code, len(pressed), len(desk.rows(Signature))) == (130, 1, 3)
+    assert "Pages read 3 = recorded 3 " in stopped.err
+    assert audit(desk) == [("pledges.record_pile", "alice")]
+    assert run("record-paper", "--pile", pile, "--format", "json").document["recorded"] == 2
 
 
 @pytest.mark.long

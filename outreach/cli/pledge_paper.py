@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from outreach.cli.base import Group, Office, option, pass_office
 from outreach.cli.files import OUT, deliver_list, whole_file
+from outreach.cli.interrupts import between_steps
 from outreach.cli.output import answer, command, note, require_document
 from outreach.clock import OFFICE_ZONE
 from outreach.database.pledge_tables import CAPACITIES
@@ -262,10 +263,11 @@ def _pile(office: Office, paths: Sequence[Path], *, at: datetime, now: datetime,
     summary, town = Summary(), office.own_town()
     lines = piles.read(office.database, paths, settings=office.settings, by=office.actor, now=now, at=at, town=town, dry_run=dry_run)
     try:
-        with _bar() as show:
+        with between_steps() as step, _bar() as show:
             for line in lines:
                 summary.add(line)
                 show(len(summary.lines))
+                step()
     except KeyboardInterrupt:
         note(_figures(summary))
         raise

@@ -14,6 +14,7 @@ from rich.progress import track
 from outreach.channels.wechat.calls import Account
 from outreach.cli.base import Group, Office, acting, option
 from outreach.cli.files import FileUnwritable, whole_file
+from outreach.cli.interrupts import between_steps
 from outreach.cli.output import answer, require_document
 from outreach.cli.wechat_account import open_account
 from outreach.errors import OutreachError, UsageError
@@ -80,8 +81,9 @@ def qr_(office: Office, codes: tuple[str, ...], campaign: str | None, limit: int
     suffix = ".png" if png else ".svg"
     asked = 0
     drawn: list[Personal] = []
-    with open_account(office) as account:
+    with open_account(office) as account, between_steps() as step:
         for chunk in _with_bar(found):
+            step()
             fresh = _ask(office, account, [one for one in chunk if one.lacks(now)])
             asked += len(fresh)
             ready = [fresh.get(one.scene_id, one) for one in chunk]
