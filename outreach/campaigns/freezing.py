@@ -92,8 +92,8 @@ def _recipient_row(key: int, campaign: Campaign, item: Chosen, code: str | None,
     fields: dict[str, Any] = {"enterprise": names[0], "enterprises": names, "enterprise_count": len(names), "town": item.town}
     measured = 0
     if code is not None:
-        fields |= {"contact": item.people[0].name or SOMEBODY, "code": code}
-        measured = _measured(write, fields, draft) if write else 1
+        fields |= {"contact": (item.people[0].name if item.people else item.principal) or SOMEBODY, "code": code}
+        measured = _measured(write, fields, draft) if write and item.people else 1
         _require_fitting(draft, fields)
     return {"id": key, "campaign_id": campaign.id, "exclusion": item.exclusion, "code": code, "town": item.town, "fields": fields, "segments": measured}
 

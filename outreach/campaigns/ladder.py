@@ -14,6 +14,7 @@ from outreach.campaigns import conditions, launching
 from outreach.campaigns.recurrence import Periods
 from outreach.database.tables import Campaign, CampaignStep, Delivery, Recipient, RecipientContact
 from outreach.database.types import Moment
+from outreach.outbox.states import CARRIED
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ def advance(session: Session, *, mode: str, now: datetime) -> None:
 def to_come(session: Session, campaign: Campaign, *, now: datetime) -> bool:
     """Whether something is still to be written for somebody, now, once the `after` of a step is over, or when a step comes again.
 
-    What a condition forbids now it forbids for ever: who was reached, has opened, signed or settled, or was stopped, stays so.
+    What a condition forbids now it forbids for ever: who was reached, has opened, signed or settled, or was stopped, stays so. Only a
+    letter that comes back undoes that; `progress.review` opens its campaign again.
     """
     return any(session.scalar(_any(rows)) for rows in _all_to_come(_of(session, campaign, now=now)))
 
@@ -84,7 +86,8 @@ def _of(session: Session, campaign: Campaign, *, now: datetime) -> _Ladder:
 def _all_due(ladder: _Ladder) -> Iterator[Select[Any]]:
     """Yield the rows that are to be written now, in this order: first the next contact of who was not reached, then the next step."""
     for step in ladder.steps:
-        yield _alternates(ladder, step)
+        if step.channel not in CARRIED:
+            yield _alternates(ladder, step)
     for step in ladder.steps:
         if step.every_seconds is not None:
             yield _due_again(ladder, step)
@@ -96,7 +99,8 @@ def _all_to_come(ladder: _Ladder) -> Iterator[Select[Any]]:
     for step in ladder.steps:
         if _may_come(step, ladder):
             yield _waiting(ladder, step)
-        yield _alternates(ladder, step)
+        if step.channel not in CARRIED:
+            yield _alternates(ladder, step)
 
 
 def _may_come(step: CampaignStep, ladder: _Ladder) -> bool:
@@ -110,7 +114,7 @@ def _goes_on(step: CampaignStep, now: datetime) -> bool:
 
 def _waiting(ladder: _Ladder, step: CampaignStep) -> Select[Any]:
     """Return the rows of a step for all who were written to, have not come so far (or may come again), and fulfil its condition."""
-    rows = ladder.rows(step).where(RecipientContact.rank == 0)
+    rows = ladder.rows(step).where(launching.FIRST)
     return rows if step.every_seconds is not None else rows.where(ladder.past.c.step < step.number)
 
 
@@ -132,7 +136,7 @@ def _due_again(ladder: _Ladder, step: CampaignStep) -> Select[Any]:
     passed, before = _periods(ladder, step, literal(ladder.now, Moment())), _periods(ladder, step, ladder.past.c.again)
     came = ladder.past.c.occurrence
     due = and_(_origin(ladder, step) <= ladder.now - timedelta(seconds=step.after_seconds), came < passed + 1, or_(came == 0, before < passed))
-    rows = ladder.rows(step, occurrence=passed + 1).where(RecipientContact.rank == 0, _ready(ladder, step), due)
+    rows = ladder.rows(step, occurrence=passed + 1).where(launching.FIRST, _ready(ladder, step), due)
     return rows if _goes_on(step, ladder.now) else rows.where(false())
 
 

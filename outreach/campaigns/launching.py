@@ -3,17 +3,22 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, insert, literal, null, select, update
+from sqlalchemy import ColumnElement, Select, and_, case, false, func, insert, literal, null, select, true, update
 from sqlalchemy.orm import Session
 
 from outreach.campaigns import approving, conditions, directory, reach
+from outreach.contacts import postal
 from outreach.database import bulk, tables
 from outreach.database.tables import Address, Campaign, CampaignStep, Delivery, Recipient, RecipientContact
 from outreach.database.types import Moment
 from outreach.errors import Refused
 from outreach.outbox import senders
+from outreach.outbox.claim import gone
+from outreach.outbox.states import CARRIED
 from outreach.settings import Settings
 
+FIRST = func.coalesce(RecipientContact.rank, 0) == 0
+"""The first contact of a recipient; also of one who has none, and whom a letter or a visit can reach."""
 SMALLEST_CANARY, LARGEST_CANARY, CANARY_SHARE = 50, 500, 0.01
 
 
@@ -55,7 +60,9 @@ def _begin(session: Session, campaign: Campaign, *, first: int | None, now: date
     canary = min(max(round(recipients * CANARY_SHARE), SMALLEST_CANARY), LARGEST_CANARY)
     campaign.state, campaign.reason = "canary", None
     campaign.claim_limit = canary
-    if first is not None:
+    if _begins_on_paper(session, campaign):  # a print run and a list are looked at before anybody carries them
+        campaign.state, campaign.claim_limit = "running", None
+    elif first is not None:
         campaign.claim_limit, campaign.reason = first, "first"
     elif canary >= recipients:
         campaign.state, campaign.claim_limit = "running", None
@@ -63,11 +70,15 @@ def _begin(session: Session, campaign: Campaign, *, first: int | None, now: date
     campaign.served = session.scalar(running) or 0
 
 
+def _begins_on_paper(session: Session, campaign: Campaign) -> bool:
+    first = select(CampaignStep.channel).where(CampaignStep.campaign_id == campaign.id, CampaignStep.number == 1)
+    return session.scalar(first) in CARRIED
+
+
 def _allow(session: Session, campaign: Campaign, first: int) -> None:
     """Let so many more go, then pause again."""
-    gone = select(func.count()).where(Delivery.campaign_id == campaign.id, Delivery.attempt > 0, Delivery.state.not_in(("queued", "skipped")))
     campaign.state, campaign.reason = "canary", "first"
-    campaign.claim_limit = session.execute(gone).scalar_one() + first
+    campaign.claim_limit = session.execute(gone(campaign)).scalar_one() + first
 
 
 def _go_on(session: Session, campaign: Campaign) -> None:
@@ -93,7 +104,7 @@ def queue_first_step(session: Session, campaign: Campaign) -> None:
     due_at = begins(campaign) + timedelta(seconds=step.after_seconds)
     wanted = conditions.open_for(campaign, step, conditions.goal(session, campaign)) if step.condition == "unsigned" else None
     reach.make_addresses(session, step.channel)
-    statement = delivery_rows(campaign, step, occurrence=1, due_at=due_at, wanted=wanted).where(RecipientContact.rank == 0)
+    statement = delivery_rows(campaign, step, occurrence=1, due_at=due_at, wanted=wanted).where(FIRST)
     statement = statement.order_by(*([Recipient.town] if by_town else []), Recipient.id)
     write_deliveries(session, statement)
     bulk.take_stock(session, Delivery)
@@ -102,29 +113,31 @@ def queue_first_step(session: Session, campaign: Campaign) -> None:
 def delivery_rows(
     campaign: Campaign, step: CampaignStep, *, occurrence: ColumnElement[int] | int, due_at: datetime, wanted: ColumnElement[bool] | None = None
 ) -> Select[Any]:
-    """Return the rows of one step's deliveries, by recipient and contact.
+    """Return the rows of one step's deliveries, by recipient and contact; a letter and a visit are one a recipient, whatever his contacts.
 
     One whose contact was erased is skipped (erased), one without an address or sender (no address), and one for whom `wanted` does
-    not hold (goal reached). To a phone the address is the one that the plan froze; in WeChat it is the openid bound at this moment, for
-    most people follow the account after the plan, and each confirmed by himself whose it is.
+    not hold (goal reached). To a phone the address is the one that the plan froze. In WeChat it is the openid bound at this moment, for
+    most people follow the account after the plan, and each confirmed by himself whose it is; a letter goes where the enterprise is now.
     """
-    erased = tables.Contact.erased_at.is_not(None)
-    reachable = and_(~erased, Address.id.is_not(None), tables.Sender.id.is_not(None))
+    carried = step.channel in CARRIED
+    erased: ColumnElement[bool] = false() if carried else and_(RecipientContact.rank.is_not(None), tables.Contact.erased_at.is_not(None))
+    reachable: ColumnElement[bool]
+    if carried:
+        reachable = true() if step.channel == "visit" else Address.id.is_not(None)
+    else:
+        reachable = and_(~erased, Address.id.is_not(None), tables.Sender.id.is_not(None))
     moment = literal(due_at, Moment())
     refusals: list[tuple[ColumnElement[bool], Any]] = [] if wanted is None else [(~wanted, literal("goal_reached"))]
     reason = case(*refusals, (erased, literal("erased")), (~reachable, literal("no_address")), else_=null())
     writable = reachable if wanted is None else and_(wanted, reachable)
-    wechat = step.channel == "wechat"
-    named = func.coalesce(literal(step.sender), RecipientContact.sender)
-    address: ColumnElement[Any] = reach.openid() if wechat else RecipientContact.phone.expression
     columns: list[Any] = [
         literal(campaign.id).label("campaign_id"),
         Recipient.id.label("recipient_id"),
         literal(step.number).label("step"),
         (literal(occurrence) if isinstance(occurrence, int) else occurrence).label("occurrence"),
-        RecipientContact.rank.label("rank"),
+        func.coalesce(RecipientContact.rank, 0).label("rank"),
         literal(step.channel).label("channel"),
-        tables.Sender.id.label("sender_id"),
+        (null() if carried else tables.Sender.id).label("sender_id"),
         Address.id.label("address_id"),
         RecipientContact.contact_id.label("contact_id"),
         RecipientContact.revision.label("contact_revision"),
@@ -132,19 +145,26 @@ def delivery_rows(
         case((writable, literal("queued")), else_=literal("skipped")).label("state"),
         reason.label("reason"),
         literal(0).label("attempt"),
-        (literal(1) if wechat else Recipient.segments).label("segments"),
+        (Recipient.segments if step.channel == "sms" else literal(1)).label("segments"),
         moment.label("due_at"),
         case((writable, null()), else_=moment).label("final_at"),
     ]
-    return (
-        select(*columns)
-        .select_from(Recipient)
-        .join(RecipientContact, RecipientContact.recipient_id == Recipient.id)
-        .join(tables.Contact, tables.Contact.id == RecipientContact.contact_id)
-        .outerjoin(Address, and_(Address.channel == step.channel, Address.value == address))
-        .outerjoin(tables.Sender, and_(tables.Sender.name == named, tables.Sender.mode == campaign.mode))
-        .where(Recipient.campaign_id == campaign.id, Recipient.exclusion.is_(None))
-    )
+    return _addressed(select(*columns), campaign, step).where(Recipient.campaign_id == campaign.id, Recipient.exclusion.is_(None))
+
+
+def _addressed(rows: Select[Any], campaign: Campaign, step: CampaignStep) -> Select[Any]:
+    """Join the recipients with their contacts, and each with where this step's message goes and who sends it."""
+    of_contact = and_(RecipientContact.recipient_id == Recipient.id, *([FIRST] if step.channel in CARRIED else []))
+    rows = rows.select_from(Recipient).outerjoin(RecipientContact, of_contact)
+    if step.channel in CARRIED:
+        to = postal.addressee(Recipient.id.expression, approved_at=literal(campaign.approved_at, Moment()))
+        rows = rows.outerjoin(tables.Enterprise, tables.Enterprise.id == to)
+        return rows.outerjoin(Address, and_(Address.channel == step.channel, Address.value == postal.value()))
+    named = func.coalesce(literal(step.sender), RecipientContact.sender)
+    address: ColumnElement[Any] = reach.openid() if step.channel == "wechat" else RecipientContact.phone.expression
+    rows = rows.outerjoin(tables.Contact, tables.Contact.id == RecipientContact.contact_id)
+    rows = rows.outerjoin(Address, and_(Address.channel == step.channel, Address.value == address))
+    return rows.outerjoin(tables.Sender, and_(tables.Sender.name == named, tables.Sender.mode == campaign.mode))
 
 
 def write_deliveries(session: Session, rows: Select[Any]) -> None:

@@ -7,8 +7,10 @@ from sqlalchemy.orm import Session
 
 from outreach.campaigns import ladder
 from outreach.database import bulk
+from outreach.database.paper_tables import Letter
 from outreach.database.tables import FINAL, Campaign, Delivery, Sender
-from outreach.outbox import hours
+from outreach.outbox import carried, hours
+from outreach.outbox.states import CARRIED
 from outreach.settings import Settings
 
 SOON = timedelta(seconds=1)
@@ -16,14 +18,16 @@ FAILURES = ("failed", "undelivered")
 
 
 def review(session: Session, *, settings: Settings, now: datetime) -> None:
-    """Judge each canary that is complete, finish each campaign that is done, and skip what came back to a cancelled one."""
+    """Judge each canary that is complete, finish each campaign that is done, open again whose letters came back, and skip what need not go."""
     going = select(Campaign).where(Campaign.state.in_(("canary", "running")), Campaign.mode == settings.mode).order_by(Campaign.id).with_for_update()
+    carried.skip_refused(session, now=now)
     for campaign in session.scalars(going).all():
         if campaign.state == "canary":
             _judge_canary(session, campaign, settings=settings, now=now)
         if campaign.state == "running":
             _finish(session, campaign, now=now)
     _skip_cancelled(session, now=now)
+    _open_again(session, mode=settings.mode, now=now)
     _pause_where_sender_halted(session)
 
 
@@ -48,7 +52,7 @@ def _skip_cancelled(session: Session, *, now: datetime) -> None:
 
 def _judge_canary(session: Session, campaign: Campaign, *, settings: Settings, now: datetime) -> None:
     """Go on or pause, once the canary was sent and its receipts are in or none came for a while."""
-    counts = _counts(session, campaign)
+    counts = _counts(session, campaign, wired=True)
     gone = sum(count for state, count in counts.items() if state not in ("queued", "skipped"))
     more = bool(counts.get("queued")) or ladder.is_due(session, campaign, now=now)
     complete = gone >= (campaign.claim_limit or 0) or not more
@@ -71,9 +75,19 @@ def _finish(session: Session, campaign: Campaign, *, now: datetime) -> None:
         campaign.state, campaign.finished_at = "finished", now
 
 
-def _counts(session: Session, campaign: Campaign) -> dict[str, int]:
-    rows = session.execute(select(Delivery.state, func.count()).where(Delivery.campaign_id == campaign.id).group_by(Delivery.state))
-    return dict(rows.all())
+def _open_again(session: Session, *, mode: str, now: datetime) -> None:
+    """Let a finished campaign go on whose letters came back since, where a step is there for whom they did not reach."""
+    came_back = exists().where(Delivery.campaign_id == Campaign.id, Letter.delivery_id == Delivery.id, Letter.returned_at > Campaign.finished_at)
+    done = select(Campaign).where(Campaign.state == "finished", Campaign.mode == mode, came_back).order_by(Campaign.id).with_for_update()
+    for campaign in session.scalars(done).all():
+        if ladder.to_come(session, campaign, now=now):
+            campaign.state, campaign.finished_at = "running", None
+
+
+def _counts(session: Session, campaign: Campaign, *, wired: bool = False) -> dict[str, int]:
+    """Return how many deliveries stand in which state; `wired`: of those that go out by themselves."""
+    rows = select(Delivery.state, func.count()).where(Delivery.campaign_id == campaign.id).group_by(Delivery.state)
+    return dict(session.execute(rows.where(Delivery.channel.not_in(CARRIED)) if wired else rows).all())
 
 
 def _last_news(session: Session, campaign: Campaign) -> datetime:
@@ -100,7 +114,7 @@ def resting(session: Session, campaign: Campaign, *, settings: Settings, now: da
     """Whether waiting for a campaign brings nothing more just now.
 
     That is when nothing is due, being sent or being settled, and receipts are in or none came for `receipt_wait`. What waits for its
-    hours, or for the next day's quota, is not due, and what waits for a person to settle it is not being settled.
+    hours, or for the next day's quota, is not due; what people carry waits for them; and what waits for a person to settle it is not being settled.
     """
     if campaign.state in ("planned", "approved", "paused", "finished", "cancelled"):
         return True
@@ -117,9 +131,10 @@ def _stirs(session: Session, campaign: Campaign, *, settings: Settings, now: dat
     moving = ("sending", "unknown") if settings.settle == "auto" else ("sending",)
     closed = exists().where(Sender.id == Delivery.sender_id, Sender.quota_until > now)
     due = and_(Delivery.state == "queued", Delivery.due_at <= now + SOON, ~closed)
-    busy = select(func.count()).where(Delivery.campaign_id == campaign.id, or_(Delivery.state.in_(moving), due if opens <= now else false()))
+    mine = and_(Delivery.campaign_id == campaign.id, Delivery.channel.not_in(CARRIED))
+    busy = select(func.count()).where(mine, or_(Delivery.state.in_(moving), due if opens <= now else false()))
     judging = campaign.state == "canary" and opens <= now and not _waits_for_its_start(session, campaign, now=now)
     if session.execute(busy).scalar_one() or (judging and not _waits_for_tomorrow(session, campaign, now=now)):
         return True
-    waits = select(func.count()).where(Delivery.campaign_id == campaign.id, Delivery.state == "accepted")
+    waits = select(func.count()).where(mine, Delivery.state == "accepted")
     return bool(session.execute(waits).scalar_one()) and _last_news(session, campaign) > now - settings.receipt_wait

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Row, Select, and_, case, exists, false, func, or_, select
+from sqlalchemy import Row, Select, and_, case, exists, false, func, or_, select, true
 from sqlalchemy.orm import Session
 
 from outreach.audiences import conditions, segments
 from outreach.campaigns import reach
+from outreach.contacts import postal
 from outreach.database.tables import Address, Contact, Enterprise
 from outreach.outbox import senders
 from outreach.outbox.bound import refused_elsewhere
@@ -32,11 +33,18 @@ class Person:
 
 @dataclass(slots=True)
 class Chosen:
-    """A recipient to be: the enterprises spoken for, the contacts in order of rank, or the reason for leaving it out."""
+    """A recipient to be: the enterprises spoken for, the contacts in order of rank, or the reason for leaving it out.
+
+    One whom only a letter or a visit can reach has no contacts.
+    """
 
     enterprises: list[tuple[int, str]] = field(default_factory=list)
     town: str = ""
     people: list[Person] = field(default_factory=list)
+    principal: str = ""
+    """The name of the first contact, though nothing may reach him by himself: a letter greets him."""
+    in_person: bool = False
+    """Whether a letter or a visit can reach an enterprise of theirs, which need no contact."""
     exclusion: str | None = None
 
 
@@ -55,6 +63,7 @@ def _ranked(session: Session, expression: str, *, channels: Collection[str], alt
     ids = conditions.selected_enterprise_ids(segments.audience(session, expression)).subquery()
     textable = and_(Contact.phone != "", Address.suppressed_at.is_(None), ~refused_elsewhere("sms")) if "sms" in channels else false()
     in_wechat = reach.by_wechat() if "wechat" in channels else false()
+    in_person = true() if "visit" in channels else postal.usable() if postal.CHANNEL in channels else false()
     usable = or_(textable, in_wechat)
     order = [case((usable, 0), else_=1), Contact.rank, Contact.id]
     of_enterprise: dict[str, Any] = {"partition_by": Enterprise.id, "order_by": order}
@@ -72,6 +81,7 @@ def _ranked(session: Session, expression: str, *, channels: Collection[str], alt
             case((or_(Address.suppressed_at.is_not(None), refused_elsewhere("sms")), 1), else_=0).label("refused"),
             case((textable, 1), else_=0).label("textable"),
             case((in_wechat, 1), else_=0).label("in_wechat"),
+            case((in_person, 1), else_=0).label("in_person"),
             func.first_value(case((usable, Contact.phone), else_="")).over(**of_enterprise).label("main_phone"),
             func.row_number().over(**of_enterprise).label("place"),
         )
@@ -106,8 +116,9 @@ def _gather(rows: Iterable[Row[Any]], *, pool: list[Sender]) -> Chosen:
             sender = senders.serving(pool, row.phone) if row.textable else None
             if sender or row.in_wechat:
                 gathered.people.append(Person(row.contact_id, row.revision, row.contact, row.phone, sender.name if sender else None))
+        gathered.in_person = gathered.in_person or bool(row.in_person)
     assert first is not None  # groupby yields no empty group
-    gathered.town = first.town
+    gathered.town, gathered.principal = first.town, first.contact or ""
     gathered.exclusion = _exclusion(first, gathered)
     return gathered
 
@@ -116,8 +127,8 @@ def _exclusion(first: Row[Any], gathered: Chosen) -> str | None:
     """Say why no step could reach this recipient; None where one can."""
     if first.closed_at is not None:
         return "closed"
+    if gathered.people or gathered.in_person:
+        return None
     if first.contact_id is None:
         return "erased" if first.has_erased else "no_contact"
-    if gathered.people:
-        return None
     return "suppressed" if first.phone and first.refused else "no_address"

@@ -31,7 +31,7 @@ from outreach.database.tables import (
 )
 from outreach.database.types import Moment
 from outreach.database.wechat_tables import Binding
-from outreach.outbox import limits, texts
+from outreach.outbox import limits, states, texts
 from outreach.outbox.bound import bound, refused_elsewhere
 from outreach.outbox.limits import Valve
 from outreach.rendering.frontmatter import TemplateInvalid
@@ -206,9 +206,14 @@ def _room_in_messages(session: Session, campaign: Campaign | None, now: datetime
         return None
     rooms = [room for room in (_pace(campaign).room(now),) if room is not None]
     if campaign.claim_limit is not None:
-        gone = select(func.count()).where(Delivery.campaign_id == campaign.id, Delivery.attempt > 0, Delivery.state.not_in(("queued", "skipped")))
-        rooms.append(campaign.claim_limit - session.execute(gone).scalar_one())
+        rooms.append(campaign.claim_limit - session.execute(gone(campaign)).scalar_one())
     return min(rooms) if rooms else None
+
+
+def gone(campaign: Campaign) -> Select[int]:
+    """Select how many messages of a campaign were claimed and may have left; what people carry is not among them."""
+    sent = (Delivery.attempt > 0, Delivery.state.not_in(("queued", "skipped")), Delivery.channel.not_in(states.CARRIED))
+    return select(func.count()).where(Delivery.campaign_id == campaign.id, *sent)
 
 
 def _due_rows(size: int, *, alone: bool, channel: str) -> Select[Any]:
