@@ -12,7 +12,7 @@ writes Chinese would expect. Where there is a sign-off, a first line that ends w
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -81,15 +81,16 @@ class Document:
     blocks: tuple[Block, ...]
 
 
-def parse(source: str, fields: Mapping[str, Any], *, file: str = "") -> Document:
+def parse(source: str, fields: Mapping[str, Any], *, file: str = "", known: Collection[str] = ()) -> Document:
     """Read a text, with or without its head, and fill in its fields (by their English names; see `rendering.fields`).
 
-    The markup is read first, with numbers where the values will stand; whatever a value holds, it is shown as it is.
+    The markup is read first, with numbers where the values will stand; whatever a value holds, it is shown as it is. `known` are
+    names of fields that this text has besides.
     Raises UnknownField, FieldMissing and whatever else is wrong with a template, with `file` and line.
     """
     title, body, line = _taken_apart(source, file)
     prepared = _prepared(body, file, line)
-    templates.require_known(prepared.fields, file=file)
+    templates.require_known(prepared.fields.difference(known), file=file)
     try:
         text, values = language.marked_text(prepared.code, fields)
     except language.FAILURES as error:
