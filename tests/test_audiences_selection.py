@@ -1,7 +1,7 @@
 """Who an audience selects: the same on both databases, and what a plain reading of the expression says."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any
@@ -18,7 +18,7 @@ from outreach.audiences.conditions import judged, selected_enterprise_ids
 from outreach.audiences.errors import AudienceNotYet, AudienceTooLarge
 from outreach.audiences.language import parse
 from outreach.audiences.tree import And, Compare, Everybody, Has, In, Like, Not, Or, Signed, Tree
-from outreach.contacts import directory
+from outreach.contacts import directory, postal
 from outreach.database.engine import Database
 from outreach.database.pledge_tables import SIGNATURE_STATES, Signature
 from outreach.database.tables import Address, Contact, Enterprise, PledgeVersion
@@ -101,6 +101,7 @@ enterprises = st.fixed_dictionaries(
         "credit_code": st.sampled_from(CODES),
         "above_scale": st.sampled_from([None, True, False]),
         "outcome": st.sampled_from([None, "signed", "declined", "withdrawn"]),
+        "closed_at": st.sampled_from([None, None, NOON]),
         "opened_at": st.sampled_from([None, NOON]),
         "signatures": st.lists(st.tuples(st.sampled_from(PLEDGES), st.sampled_from(SIGNATURE_STATES)), max_size=3, unique_by=lambda pair: pair[0]),
         "contacts": st.lists(contacts, max_size=3, unique_by=lambda contact: (contact["name"], contact["phone"])),
@@ -108,7 +109,13 @@ enterprises = st.fixed_dictionaries(
 )
 counties = st.tuples(
     st.lists(enterprises, max_size=5, unique_by=(lambda each: each["credit_code"] or object(), lambda each: (each["name"], each["town"]))),
-    st.frozensets(st.tuples(st.sampled_from(["sms", "wechat"]), st.sampled_from([*PHONES[1:], "openid1", "openid2"]), st.booleans()), max_size=4),
+    st.frozensets(
+        st.one_of(
+            st.tuples(st.sampled_from(["sms", "wechat"]), st.sampled_from([*PHONES[1:], "openid1", "openid2"]), st.booleans()),
+            st.tuples(st.just("letter"), st.builds(postal.written, st.sampled_from(TEXTS[1:]), st.sampled_from(TEXTS)), st.booleans()),
+        ),
+        max_size=6,
+    ),
 )
 
 text_values = st.one_of(st.sampled_from(TEXTS), st.text("aAbé业_%*\\!10", max_size=4))
@@ -188,10 +195,14 @@ def rows_seen(county: Sequence[dict[str, Any]], suppressed: Any) -> list[dict[st
     for number, each in enumerate(county, start=1):
         stands = {pledge for pledge, state in each.get("signatures", ()) if state == "signed"}
         seen = {**each, **{fact: each["outcome"] == fact for fact in FACTS}, "signed_pledges": stands}
-        seen |= {"opened": each.get("opened_at") is not None, "has_letter": each["address"] != ""}
+        seen |= {"opened": each.get("opened_at") is not None, "has_letter": gets_letters(each, off)}
         living = [(number * 10 + place, person) for place, person in enumerate(each["contacts"]) if person["erased_at"] is None]
         rows.extend({**seen, **as_staff_see(person, off), "pair": (number, contact_id)} for contact_id, person in living or [(None, None)])
     return rows
+
+
+def gets_letters(each: Mapping[str, Any], off: Collection[tuple[str, str]]) -> bool:
+    return each["address"] != "" and each.get("closed_at") is None and ("letter", f"{each['address']}\n{each['name']}") not in off
 
 
 def as_staff_see(person: dict[str, Any] | None, off: set[tuple[str, str]]) -> dict[str, Any]:

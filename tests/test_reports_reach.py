@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from outreach.campaigns.directory import CampaignNotFound
+from outreach.contacts import postal
 from outreach.database import bulk
 from outreach.database.engine import Database
 from outreach.database.tables import Address, Contact, Enterprise
@@ -47,6 +48,8 @@ def _write_people(session: Any) -> None:
         enterprises.append(
             {"id": number, "name": f"示例厂{number}", "town": chance.choice(["逍林镇", "桥头镇", ""]), "address": address, "closed_at": closed} | MOMENTS
         )
+        if address and chance.random() < 0.2:
+            addresses["letter", postal.written(address, f"示例厂{number}")] = NOON
         for rank in range(chance.randrange(4)):
             key = number * 10 + rank
             phone = chance.choice(["", f"+86139{key:08}", f"+86137{number % 40:08}", f"+1415{key:07}"])
@@ -89,8 +92,9 @@ def _facts(session: Any) -> dict[int, tuple[str, frozenset[str]]]:
             if openid in following and ("wechat", openid) not in refused and ("sms", row.phone) not in said_no:
                 ways[row.enterprise_id].add("wechat")
     found = {}
-    for row in session.execute(text("select id, town, address, closed_at from enterprise")):
-        reached = ways[row.id] | ({"letter"} if row.address else set())
+    for row in session.execute(text("select id, name, town, address, closed_at from enterprise")):
+        came_back = ("letter", f"{row.address}\n{row.name}") in refused
+        reached = ways[row.id] | ({"letter"} if row.address and not came_back else set())
         found[row.id] = (row.town, frozenset() if row.closed_at else frozenset(reached))
     return found
 

@@ -1,12 +1,14 @@
 """Every id that figures, states and reasons have in the database has words for people, and they differ where the ids differ."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import get_args
 
 import pytest
 
 from outreach.campaigns import definition, statement
 from outreach.channels.base import Kind
+from outreach.database.paper_tables import RETURN_REASONS, VISIT_RESULTS
 from outreach.database.pledge_tables import CAPACITIES, METHODS, SIGNATURE_STATES, WAYS
 from outreach.database.tables import CAMPAIGN_STATES, DELIVERY_STATES
 from outreach.reports import standing, words
@@ -42,6 +44,12 @@ ENTERPRISES = ("selected", *statement.OUTCOMES, "reached", "waiting", "unknown",
         (words.method, METHODS),
         (words.capacity, CAPACITIES),
         (words.act, ACTS),
+        (words.return_reason, RETURN_REASONS),
+        (words.visit_result, VISIT_RESULTS),
+        (partial(words.column, channel="letter"), FIGURES),
+        (partial(words.column, channel="visit"), FIGURES),
+        (partial(words.reason, channel="letter"), [*SKIPS, *RETURN_REASONS]),
+        (partial(words.reason, channel="visit"), [*SKIPS, "closed", "not_found"]),
     ],
 )
 def test_every_id_has_words_of_its_own(speak: Callable[[str], str], ids: Sequence[str]) -> None:
@@ -61,3 +69,20 @@ def test_rows_for_people_hold_words_and_rows_themselves_stay_as_they_are() -> No
         {"state": "no receipt", "channel": "text message", "reason": None, "kind": "bad number", "town": "sms", "delivered": 3}
     ]
     assert rows[0]["state"] == "silent"
+
+
+def test_a_letter_is_printed_and_posted_where_a_text_is_accepted_and_delivered() -> None:
+    rows = [{"channel": channel, "state": "accepted"} for channel in ("sms", "letter", "visit")]
+    rows += [{"channel": "letter", "state": "undelivered", "reason": "address"}, {"channel": "sms", "state": "undelivered", "reason": "address"}]
+    assert [(row["state"], row.get("reason")) for row in words.in_words(rows)] == [
+        ("accepted by the provider", None),
+        ("printed, to be posted", None),
+        ("given to a visitor", None),
+        ("returned", "address incomplete"),
+        ("undelivered", "bad number"),
+    ]
+
+
+def test_figures_of_one_channel_have_its_words_and_mixed_ones_those_that_fit_all() -> None:
+    assert words.column("delivered", words.of_one(["letter", "letter"])) == "posted"
+    assert words.column("delivered", words.of_one(["letter", "sms"])) == words.column("delivered", words.of_one([])) == "delivered"

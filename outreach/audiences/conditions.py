@@ -22,7 +22,7 @@ from outreach.audiences.errors import AudienceNotYet
 from outreach.audiences.fields import YES_NO
 from outreach.audiences.joining import joined
 from outreach.audiences.tree import Attended, Compare, Everybody, Field, Has, In, Leaf, Like, Register, SegmentRef, Signed, Tree, Value
-from outreach.contacts import cleaning
+from outreach.contacts import cleaning, postal
 from outreach.database.pledge_tables import CURRENT, Signature
 from outreach.database.tables import Address, Contact, Enterprise
 from outreach.database.wechat_tables import Binding
@@ -113,10 +113,10 @@ def reachable(channel: str) -> ColumnElement[bool]:
     """Return the condition that the contact (for letters: the enterprise) has an address on a channel that may be written to.
 
     In WeChat that is an openid bound to the contact, whose owner follows the account now; what a list says of a WeChat name is none.
-    Who said no on one of the two may be written to on neither.
+    Who said no on one of the two may be written to on neither. A letter goes to an address from which none came back.
     """
     if channel == "letter":
-        return E.address != ""
+        return postal.usable()
     a = ADDRESS.c
     if channel == "wechat":
         refused = exists().where(a.channel == channel, a.value == Binding.openid, a.suppressed_at.is_not(None)).correlate(Binding)

@@ -80,8 +80,9 @@ def step_parts(step: Mapping[str, Any]) -> list[tuple[str, int]]:
         ("queued", waiting["queued"]),
         ("sending", waiting["sending"]),
     ]
-    shown = [(words.column(key), count) for key, count in parts if count]
-    return shown + ([(words.column("skipped") + in_brackets(step["skipped"], step["channel"]), skipped)] if skipped else [])
+    on = step["channel"]
+    shown = [(words.column(key, on), count) for key, count in parts if count]
+    return shown + ([(words.column("skipped", on) + in_brackets(step["skipped"], on), skipped)] if skipped else [])
 
 
 def statement_lines(document: Mapping[str, Any]) -> list[str]:

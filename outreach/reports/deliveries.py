@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session, aliased
 from outreach import tokens
 from outreach.audiences import conditions, segments
 from outreach.campaigns import directory
+from outreach.contacts import postal
 from outreach.database.tables import Address, Campaign, Contact, Delivery, Enterprise, Recipient, RecipientContact, RecipientEnterprise, Sender
 from outreach.reports import grouping as grouped
 from outreach.reports import words
@@ -89,7 +90,7 @@ CHINESE = MappingProxyType(
         "日期": "day",
     }
 )
-LISTED = ("campaign", "step", "channel", "enterprise", "others", "town", "credit_code", "contact", "phone", "state", "reason", "error")
+LISTED = ("campaign", "step", "channel", "enterprise", "others", "town", "credit_code", "contact", "phone", "address", "state", "reason", "error")
 TRACED = ("attempt", "reference", "time")
 
 
@@ -120,7 +121,8 @@ def deliveries(session: Session, *, by: Sequence[str] = DEFAULT_BY, **which: Unp
             figures[state if state in PARTS else "skipped"] += count
     rows = [grouped.row(groups, values) | figures for values, figures in sorted(found.items(), key=lambda item: grouped.order(groups, item[0]))]
     totals = {figure: sum(row[figure] for row in rows) for figure in FIGURES}
-    columns = [grouped.column(key) for key in groups] + [Column(key, words.heading(words.column(key))) for key in FIGURES]
+    on = words.of_one(row.get("channel", "") for row in rows)
+    columns = [grouped.column(key) for key in groups] + [Column(key, words.heading(words.column(key, on))) for key in FIGURES]
     return Table("deliveries", columns, rows, by=by, totals=totals)
 
 
@@ -176,7 +178,8 @@ def _list_query(extra: Mapping[str, ColumnElement[Any]]) -> Select[Any]:
             Recipient.town,
             Enterprise.credit_code,
             case((kept, RecipientContact.name), else_=literal("")).label("contact"),
-            case((kept, Address.value), else_=literal("")).label("phone"),
+            case((and_(kept, Address.channel != postal.CHANNEL), Address.value), else_=literal("")).label("phone"),
+            case((Address.channel == postal.CHANNEL, Address.value), else_=literal("")).label("address"),
             Delivery.state,
             Delivery.reason,
             Delivery.error_code.label("error"),
@@ -194,6 +197,7 @@ def _list_row(row: Row[Any], extra: Mapping[str, ColumnElement[Any]], *, unmask:
     return found | {
         "others": "、".join(json.loads(row.others or "[]")[1:]),
         "phone": phone if unmask or not phone else tokens.mask(phone),
+        "address": row.address.partition("\n")[0],
         "contact": row.contact or "",
     }
 

@@ -2,8 +2,8 @@
 
 An enterprise that several channels reach counts under each of them, and `enterprises = none + those that at least one reaches`. Grouped
 by `first` it stands once, under the first of CHANNELS that reaches it. WeChat reaches who is bound and follows the account (`bound`), a
-text message a phone for which there is a sender, a letter an address. What must not be written to reaches nobody; so does nothing a
-closed enterprise.
+text message a phone for which there is a sender, a letter a postal address from which none came back. What must not be written to
+reaches nobody; so does nothing a closed enterprise.
 """
 
 from collections import defaultdict
@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session, aliased
 from outreach import tokens
 from outreach.audiences import conditions, segments
 from outreach.campaigns import directory
+from outreach.contacts import postal
 from outreach.database.tables import Address, Contact, Enterprise, RecipientEnterprise
 from outreach.database.wechat_tables import Binding
 from outreach.outbox.bound import bound, refused_elsewhere
@@ -127,7 +128,7 @@ def _flag(condition: ColumnElement[bool]) -> ColumnElement[int]:
 def _reached(ways: Subquery) -> list[ColumnElement[int]]:
     """Return for each of CHANNELS whether it reaches the enterprise: 1 or 0."""
     stands = Enterprise.closed_at.is_(None)
-    flags = {"wechat": func.coalesce(ways.c.wechat, 0) == 1, "sms": func.coalesce(ways.c.sms, 0) == 1, "letter": Enterprise.address != ""}
+    flags = {"wechat": func.coalesce(ways.c.wechat, 0) == 1, "sms": func.coalesce(ways.c.sms, 0) == 1, "letter": postal.usable()}
     return [_flag(and_(stands, flags[channel])).label(channel) for channel in CHANNELS]
 
 

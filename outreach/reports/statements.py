@@ -21,11 +21,13 @@ def steps_table(document: Mapping[str, Any]) -> Table:
     """Return the statement over the steps, a row each: what was not sent in all, then by reason. `document` is `statement.statement`'s."""
     rows = [_step_row(step) for step in document["steps"]]
     reasons = sorted({key for row in rows for key in row if key.startswith("skipped_")})
+    everywhere = words.of_one(row["channel"] for row in rows)
     figures = [*FIGURES[: FIGURES.index("doubled")], *reasons, "doubled"]
+    on = {reason: words.of_one(row["channel"] for row in rows if row.get(reason)) for reason in reasons}
     rows = [dict.fromkeys(reasons, 0) | row for row in rows]
     totals = {figure: sum(row[figure] for row in rows) for figure in figures}
     columns = [Column(key, words.heading(words.field(key))) for key in STEP]
-    columns += [Column(key, _figure(key)) for key in (*figures, "adds_up")]
+    columns += [Column(key, _figure(key, on.get(key, everywhere))) for key in (*figures, "adds_up")]
     return Table("statement", columns, rows, by=STEP, totals=totals)
 
 
@@ -35,10 +37,10 @@ def _step_row(step: Mapping[str, Any]) -> dict[str, Any]:
     return {**plain, **step["waiting"], "skipped": sum(step["skipped"].values()), **skipped}
 
 
-def _figure(key: str) -> str:
+def _figure(key: str, channel: str) -> str:
     if key.startswith("skipped_"):
-        return f"{words.heading(words.column('skipped'))}: {words.skip_reason(key.removeprefix('skipped_'))}"
-    return words.heading(words.column(key))
+        return f"{words.heading(words.column('skipped', channel))}: {words.skip_reason(key.removeprefix('skipped_'), channel)}"
+    return words.heading(words.column(key, channel))
 
 
 def enterprises_table(document: Mapping[str, Any]) -> Table:

@@ -10,9 +10,9 @@ from typing import Any
 from outreach.i18n import gettext as _
 
 
-def delivery_state(id: str) -> str:
-    """Return the word for the state of a delivery."""
-    return {
+def delivery_state(id: str, channel: str = "") -> str:
+    """Return the word for the state of a delivery; letters and visits have words of their own, for people carry them."""
+    return _carried_state(channel).get(id) or {
         "queued": _("queued"),
         "sending": _("being sent"),
         "accepted": _("accepted by the provider"),
@@ -26,8 +26,27 @@ def delivery_state(id: str) -> str:
     }.get(id, id)
 
 
-def column(id: str) -> str:
-    """Return the word for a column of the statement or of signatures: a state of deliveries, or what became of enterprises."""
+def _carried_state(channel: str) -> Mapping[str, str]:
+    match channel:
+        case "letter":
+            return {"queued": _("to be printed"), "accepted": _("printed, to be posted"), "delivered": _("posted"), "undelivered": _("returned")}
+        case "visit":
+            return {
+                "queued": _("to be visited"),
+                "accepted": _("given to a visitor"),
+                "delivered": _("visited"),
+                "undelivered": _("nobody found"),
+                "skipped": _("not visited"),
+            }
+        case _:
+            return {}
+
+
+def column(id: str, channel: str = "") -> str:
+    """Return the word for a column of the statement or of signatures: a state of deliveries, or what became of enterprises.
+
+    `channel` is that of all the figures beneath, where they are of one.
+    """
     return {
         "included": _("included"),
         "waiting": _("waiting"),
@@ -43,7 +62,7 @@ def column(id: str) -> str:
         "reached": _("reached"),
         "not_reached": _("not reached"),
         "excluded": _("excluded"),
-    }.get(id) or delivery_state(id)
+    }.get(id) or delivery_state(id, channel)
 
 
 def campaign_state(id: str) -> str:
@@ -71,11 +90,8 @@ def pause_reason(id: str) -> str:
 
 
 def skip_reason(id: str, channel: str = "") -> str:
-    """Return in words why a delivery was not sent; some reasons read otherwise in WeChat."""
-    in_wechat = {"no_address": _("not bound in WeChat"), "address_changed": _("no longer bound in WeChat")}
-    if channel == "wechat" and id in in_wechat:
-        return in_wechat[id]
-    return {
+    """Return in words why a delivery was not sent; some reasons read otherwise in WeChat, and on an envelope."""
+    return _skip_on(channel).get(id) or {
         "suppressed": _("on the list of refusals"),
         "no_address": _("no number"),
         "goal_reached": _("goal reached"),
@@ -85,6 +101,16 @@ def skip_reason(id: str, channel: str = "") -> str:
         "merged": _("merged with another"),
         "erased": _("erased"),
     }.get(id, id)
+
+
+def _skip_on(channel: str) -> Mapping[str, str]:
+    match channel:
+        case "wechat":
+            return {"no_address": _("not bound in WeChat"), "address_changed": _("no longer bound in WeChat")}
+        case "letter":
+            return {"no_address": _("no postal address"), "suppressed": _("no letters to this address"), "address_changed": _("address changed since")}
+        case _:
+            return {}
 
 
 def exclusion(id: str) -> str:
@@ -109,6 +135,31 @@ def error_kind(id: str) -> str:
     }.get(id, id)
 
 
+def return_reason(id: str) -> str:
+    """Return in words why the post brought a letter back."""
+    return {
+        "unknown": _("addressee unknown"),
+        "moved": _("moved away"),
+        "refused": _("not taken in"),
+        "address": _("address incomplete"),
+        "other": _("another reason"),
+    }.get(id, id)
+
+
+def visit_result(id: str) -> str:
+    """Return in words what a visit brought."""
+    return {
+        "met": _("spoken to"),
+        "paper": _("signed on paper"),
+        "will_sign": _("will sign"),
+        "new_phone": _("has a new number"),
+        "closed": _("closed"),
+        "refused": _("will not sign"),
+        "not_found": _("nobody found"),
+        "again": _("nobody there; to be tried again"),
+    }.get(id, id)
+
+
 def doubt(id: str) -> str:
     """Return in words why nobody knows whether a message left."""
     if id.startswith("http "):
@@ -125,14 +176,21 @@ def doubt(id: str) -> str:
 
 
 def reason(id: str, channel: str = "") -> str:
-    """Return the words for any reason that a delivery or a recipient carries."""
-    known = (skip_reason(id, channel), exclusion(id), error_kind(id))
+    """Return the words for any reason that a delivery or a recipient carries; on paper they are the post's and the visitor's."""
+    on_paper = {"letter": return_reason, "visit": visit_result}.get(channel, str)
+    known = (on_paper(id), skip_reason(id, channel), exclusion(id), error_kind(id))
     return next((words for words in known if words != id), None) or doubt(id)
 
 
 def channel(id: str) -> str:
     """Return the word for a channel."""
     return {"sms": _("text message"), "wechat": _("WeChat"), "letter": _("letter"), "visit": _("visit"), "none": _("cannot be reached")}.get(id, id)
+
+
+def of_one(channels: Iterable[str]) -> str:
+    """Return the channel that all of these are, nothing where they differ: the words of letters fit no text message."""
+    found = set(channels)
+    return found.pop() if len(found) == 1 else ""
 
 
 def way(id: str) -> str:
@@ -155,10 +213,10 @@ def standing(id: str) -> str:
     return {"bound": _("follows, bound"), "unbound": _("follows, not bound"), "left": _("follows no more")}.get(id, id)
 
 
-def state(id: str) -> str:
+def state(id: str, channel: str = "") -> str:
     """Return the word for the state of a delivery or of a signature."""
     known = {"signed": _("signed"), "pending": _("scan missing"), "withdrawn": _("withdrawn"), "superseded": _("superseded")}
-    return known.get(id) or delivery_state(id)
+    return known.get(id) or delivery_state(id, channel)
 
 
 def method(id: str) -> str:
@@ -264,6 +322,7 @@ def field(id: str) -> str:
         "share": _("share signed (%)"),
         "contact": _("contact"),
         "phone": _("phone"),
+        "address": _("postal address"),
         "state": _("state"),
         "reason": _("reason"),
         "error": _("error code"),
@@ -305,17 +364,19 @@ VALUES = {
     "act": act,
 }
 """The columns whose values are ids, and what turns each into words."""
+BY_CHANNEL = {"state": state, "reason": reason}
+"""Those whose words depend on the channel that the row names."""
 
 
 def in_words(rows: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     """Yield rows with the ids in them turned into words, for readers who are people; each id is looked up once."""
-    known: dict[tuple[str, str], str] = {}
+    known: dict[tuple[str, str, str], str] = {}
     for row in rows:
-        shown = dict(row)
+        shown, on = dict(row), str(row.get("channel") or "")
         for key, words in VALUES.items():
             id = row.get(key)
             if id:
-                if (key, id) not in known:
-                    known[key, id] = words(id)
-                shown[key] = known[key, id]
+                if (key, id, on) not in known:
+                    known[key, id, on] = BY_CHANNEL[key](id, on) if key in BY_CHANNEL else words(id)
+                shown[key] = known[key, id, on]
         yield shown
