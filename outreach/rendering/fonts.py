@@ -24,6 +24,8 @@ OFFICIAL = {
     "strong": ("SimHei", "黑体", "FZHei-B01S", "方正黑体_GBK", "方正黑体简体"),
 }
 """What a government office sets its papers in (GB/T 9704—2012), as the font files call themselves."""
+FOLDER = pylopdf_fonts_zh_cn.serif_path().parent
+"""Where the fonts lie that come with the set-up."""
 ENDINGS = (".ttf", ".otf", ".ttc", ".otc")
 
 
@@ -61,7 +63,12 @@ def require(texts: Iterable[str], on: Shelf, *, name: str) -> None:
     """Refuse texts that cannot be set whole, for the enterprise called `name`. Raises GlyphMissing."""
     absent = missing("".join(texts), on)
     if absent:
-        raise GlyphMissing(name=name, characters=" ".join(f"{character} (U+{ord(character):04X})" for character in absent), folder=on.folder)
+        raise GlyphMissing(name=name, characters=named(absent), folder=on.folder)
+
+
+def named(characters: Iterable[str]) -> str:
+    """Name characters that may look like nothing on a screen: each with its number in Unicode."""
+    return " ".join(f"{character} (U+{ord(character):04X})" for character in characters)
 
 
 def _blank(character: str) -> bool:

@@ -18,6 +18,10 @@ KINDS = (NOTICE, PUBLICITY, ONE_TIME_CODE)
 KEYS = ("title", "channel", "kind", "filed", "signature", "wechat")
 PLEDGE_KEYS = (*KEYS, "renews", "one_time_code", "letter", "privacy")
 """A pledge says besides which pledge it renews, whether a one-time code is asked for, and where its letter and privacy notice are."""
+LETTER_KEYS = (*KEYS, "layout", "red_head", "enclosures", "form")
+"""A letter says besides how it is laid out, whose red head (红头) it bears, what lies in the envelope with it (《宣传册》), and whether
+the enterprise's own sheet for signing by hand is printed behind it."""
+LETTER_LAYOUT = "letter/letter"
 WECHAT_WAYS = ("template", "subscription", "service")
 """How WeChat carries a text: filled into a template that followers may be sent (模板消息), into one that somebody subscribed to (订阅通知),
 or as plain words to one who wrote within two days (客服消息)."""
@@ -63,7 +67,7 @@ class KeyWrong(TemplateInvalid):
 class FrontMatter:
     """What the head says; `lines` tells in which line of the file each key stands.
 
-    The last four are a pledge's only.
+    From `renews` on they are a pledge's only, from `layout` on a letter's. `red_head` is true for the office's own name.
     """
 
     title: str
@@ -77,6 +81,10 @@ class FrontMatter:
     one_time_code: bool = False
     letter: str = ""
     privacy: str = ""
+    layout: str = ""
+    red_head: str | bool = False
+    enclosures: tuple[str, ...] = ()
+    form: bool = False
 
 
 def split(source: str, *, file: str) -> tuple[str, str, int]:
@@ -99,16 +107,48 @@ def read(head: str, *, channel: str, file: str) -> FrontMatter:
     """Read the front matter of a template in the folder `channel`; refuse what is not known, naming the line."""
     values = _toml(head, file=file)
     lines = {key: _line_of(key, head) for key in values}
-    known = PLEDGE_KEYS if channel == "pledge" else KEYS
+    known = {"pledge": PLEDGE_KEYS, "letter": LETTER_KEYS}.get(channel, KEYS)
     _require_known(values, lines, known, channel=channel, file=file)
-    texts = {key: _text(values, key, lines, file=file) for key in known if key not in ("wechat", "one_time_code")}
+    texts = {key: _text(values, key, lines, file=file) for key in known if key not in _NO_TEXTS}
     texts |= {"channel": texts["channel"] or channel, "kind": texts["kind"] or NOTICE}
     if texts["channel"] != channel:
         raise KeyWrong(file=file, line=lines["channel"], key="channel", value=_quoted(texts["channel"]), expected=f'"{channel}"')
     if texts["kind"] not in KINDS:
         raise KeyWrong(file=file, line=lines["kind"], key="kind", value=_quoted(texts["kind"]), expected=_choice(KINDS))
-    one_time_code = _truth(values, "one_time_code", lines, file=file)
-    return FrontMatter(**texts, one_time_code=one_time_code, wechat=_wechat(values, lines, file=file), lines=MappingProxyType(lines))
+    if channel == "letter":
+        texts["layout"] = _layout(texts["layout"], lines, file=file)
+    return FrontMatter(
+        **texts,
+        one_time_code=_truth(values, "one_time_code", lines, file=file),
+        wechat=_wechat(values, lines, file=file),
+        red_head=_red_head(values, lines, file=file),
+        enclosures=_enclosures(values, lines, file=file),
+        form=_truth(values, "form", lines, file=file),
+        lines=MappingProxyType(lines),
+    )
+
+
+_NO_TEXTS = ("wechat", "one_time_code", "red_head", "enclosures", "form")
+
+
+def _layout(name: str, lines: Mapping[str, int], *, file: str) -> str:
+    if name and not re.fullmatch(r"[\w-]{1,64}/\w[\w.-]{0,63}", name):
+        raise KeyWrong(file=file, line=lines["layout"], key="layout", value=_quoted(name), expected=f'"{LETTER_LAYOUT}"')
+    return name or LETTER_LAYOUT
+
+
+def _red_head(values: Mapping[str, Any], lines: Mapping[str, int], *, file: str) -> str | bool:
+    value = values.get("red_head", False)
+    if not isinstance(value, str | bool):
+        raise KeyWrong(file=file, line=lines["red_head"], key="red_head", value=_quoted(value), expected='red_head = true / red_head = "…"')
+    return " ".join(value.split()) if isinstance(value, str) else value
+
+
+def _enclosures(values: Mapping[str, Any], lines: Mapping[str, int], *, file: str) -> tuple[str, ...]:
+    value = values.get("enclosures", [])
+    if not isinstance(value, list) or not all(isinstance(item, str) and item.strip() for item in value) or len(set(value)) < len(value):
+        raise KeyWrong(file=file, line=lines["enclosures"], key="enclosures", value=_quoted(value), expected='enclosures = ["《宣传册》"]')
+    return tuple(" ".join(item.split()) for item in value)
 
 
 def _toml(head: str, *, file: str) -> dict[str, Any]:

@@ -61,7 +61,8 @@ class RenderFailed(TemplateInvalid):
 class MessageTemplate:
     """A template as stored: `text` is the whole source, which is what a campaign freezes; `body` begins in line `body_line`.
 
-    The last four are a pledge's: the pledge that it renews, whether a one-time code is asked for, its letter, its privacy notice.
+    From `renews` on they are a pledge's: the pledge that it renews, whether a one-time code is asked for, its letter, its privacy notice;
+    from `layout` on a letter's: its layout, red head (true: the office's name), enclosures, whether the sheet for signing goes with it.
     """
 
     name: str
@@ -80,6 +81,10 @@ class MessageTemplate:
     one_time_code: bool = False
     letter: str = ""
     privacy: str = ""
+    layout: str = ""
+    red_head: str | bool = False
+    enclosures: tuple[str, ...] = ()
+    form: bool = False
 
     @property
     def digest(self) -> str:
@@ -134,6 +139,10 @@ def parse(name: str, source: str, *, origin: Path | None = None) -> MessageTempl
         one_time_code=matter.one_time_code,
         letter=matter.letter,
         privacy=matter.privacy,
+        layout=matter.layout,
+        red_head=matter.red_head,
+        enclosures=matter.enclosures,
+        form=matter.form,
     )
 
 
