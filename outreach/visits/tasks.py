@@ -1,0 +1,293 @@
+"""Which visits there are: to whom, why, what was tried before, and who goes. A visit is one delivery, whatever its recipient speaks for."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypedDict
+
+from sqlalchemy import ColumnElement, Row, Select, and_, case, exists, func, or_, select, tuple_
+from sqlalchemy.orm import Session, aliased
+
+from outreach.database.paper_tables import VisitResult, VisitTask
+from outreach.database.tables import OPEN, Campaign, CampaignStep, Contact, Delivery, Enterprise, Recipient, RecipientContact, RecipientEnterprise
+from outreach.errors import NotFound
+
+CHANNEL = "visit"
+DONE = ("delivered", "undelivered")
+SLICE = 500
+"""Visits that are read at a time."""
+
+
+class CodeUnknown(NotFound):
+    """There is no code {code} in a launched campaign of this mode; compare it with the list."""
+
+
+class Which(TypedDict, total=False):
+    """Which visits: of a `mode`, and if they are named of a campaign, a town, a village, a visitor, or these codes; `stand` is open or done."""
+
+    mode: str
+    campaign: str | None
+    town: str | None
+    village: str | None
+    visitor: str | None
+    codes: Collection[str]
+    stand: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An enterprise that is to be seen."""
+
+    id: int
+    name: str
+    credit_code: str
+    town: str
+    village: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """What was tried before: a message on a channel and what became of it, or an earlier visit and its result."""
+
+    channel: str
+    state: str
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A visit: whom to see at which enterprises, why (`condition` of its step), on whose list it is, and what was tried before.
+
+    `state` is that of its delivery; `asks` tells whether the campaign asks for a pledge, so that the personal link leads somewhere.
+    """
+
+    id: int
+    campaign: str
+    title: str
+    step: int
+    text_id: int
+    recipient_id: int
+    generation: int
+    code: str
+    asks: bool
+    state: str
+    reason: str
+    condition: str
+    due_at: datetime
+    opened_at: datetime | None
+    visitor: str
+    issued_at: datetime | None
+    contact: str
+    phone: str
+    places: Sequence[Place]
+    tried: Sequence[Try]
+
+
+def tasks(session: Session, which: Which, *, limit: int | None = None, after: int | None = None) -> Iterator[Task]:
+    """Yield visits by town and village; `after` is the id of the last one already seen."""
+    query = joined(_COLUMNS).where(*conditions(which)).order_by(*ORDER)
+    last, left = after, limit
+    while left is None or left > 0:
+        size = SLICE if left is None else min(SLICE, left)
+        rows = session.execute(_beyond(session, query, last).limit(size)).all()
+        yield from _filled(session, rows)
+        if len(rows) < size:
+            return
+        last, left = rows[-1].id, None if left is None else left - size
+
+
+def total(session: Session, which: Which) -> int:
+    """Return how many visits there are."""
+    return session.scalar(joined([func.count()]).where(*conditions(which))) or 0
+
+
+def conditions(which: Which) -> list[ColumnElement[bool]]:
+    """Return the conditions on `joined` rows that say which visits are meant."""
+    found: list[ColumnElement[bool]] = [Delivery.channel == CHANNEL, Campaign.mode == which.get("mode", "production")]
+    if campaign := which.get("campaign"):
+        found.append(Campaign.name == campaign)
+    if town := which.get("town"):
+        found.append(_first.town == town)
+    if village := which.get("village"):
+        found.append(_first.village == village)
+    if visitor := which.get("visitor"):
+        found.append(VisitTask.visitor == visitor)
+    if (codes := which.get("codes")) is not None:
+        found.append(Recipient.code.in_(codes))
+    if stand := which.get("stand"):
+        found.append(Delivery.state.in_(OPEN if stand == "open" else DONE))
+    return found
+
+
+_first = aliased(Enterprise, name="first_enterprise")
+
+
+def _main() -> ColumnElement[Any]:
+    """Return the enterprise by which a visit is sorted: of those spoken for the first that is still to be asked."""
+    mine, spoken = aliased(Enterprise), aliased(RecipientEnterprise)
+    settled = and_(mine.settled_at.is_not(None), mine.settled_at > Campaign.approved_at)
+    return (
+        select(mine.id)
+        .join(spoken, spoken.enterprise_id == mine.id)
+        .where(spoken.recipient_id == Recipient.id)
+        .order_by(case((or_(settled, mine.closed_at.is_not(None)), 1), else_=0), mine.id)
+        .limit(1)
+        .correlate(Recipient, Campaign)
+        .scalar_subquery()
+    )
+
+
+def _whom() -> ColumnElement[Any]:
+    """Return the contact to ask for: the one who was written to, else the first of the enterprise."""
+    person, written = aliased(Contact), aliased(RecipientContact)
+    known = exists().where(written.recipient_id == Recipient.id, written.contact_id == person.id).correlate(Recipient, person)
+    return (
+        select(person.id)
+        .where(person.enterprise_id == _first.id, person.erased_at.is_(None))
+        .order_by(case((known, 0), else_=1), person.rank, person.id)
+        .limit(1)
+        .correlate(Recipient, _first)
+        .scalar_subquery()
+    )
+
+
+def joined(columns: Sequence[Any]) -> Select[Any]:
+    """Select columns of visits, joined with recipient, campaign, step, first enterprise and whose list they are on."""
+    return (
+        select(*columns)
+        .select_from(Delivery)
+        .join(Recipient, Recipient.id == Delivery.recipient_id)
+        .join(Campaign, Campaign.id == Delivery.campaign_id)
+        .join(CampaignStep, and_(CampaignStep.campaign_id == Delivery.campaign_id, CampaignStep.number == Delivery.step))
+        .join(_first, _first.id == _main())
+        .outerjoin(VisitTask, and_(VisitTask.delivery_id == Delivery.id, Delivery.state != "queued"))
+    )
+
+
+ORDER = (_first.town, _first.village, Delivery.id)
+"""Visits as somebody goes round: by town and village."""
+_COLUMNS: list[Any] = [
+    Delivery.id,
+    Delivery.step,
+    Delivery.text_id,
+    Delivery.state,
+    Delivery.reason,
+    Delivery.due_at,
+    Delivery.recipient_id,
+    Recipient.code,
+    Recipient.generation,
+    Recipient.opened_at,
+    Campaign.name.label("campaign"),
+    Campaign.title,
+    Campaign.pledge_version_id,
+    CampaignStep.condition,
+    VisitTask.visitor,
+    VisitTask.issued_at,
+    _first.id.label("enterprise_id"),
+    _whom().label("contact_id"),
+]
+
+
+def _beyond(session: Session, query: Select[Any], after: int | None) -> Select[Any]:
+    """Begin behind a visit in the order of the list; one that is not there any more counts by its number alone."""
+    if after is None:
+        return query
+    place = session.execute(joined([_first.town, _first.village, Delivery.id]).where(Delivery.id == after)).first()
+    return query.where(tuple_(*ORDER) > tuple_(*place)) if place else query.where(Delivery.id > after)
+
+
+def _filled(session: Session, rows: Sequence[Row[Any]]) -> Iterator[Task]:
+    people = _people(session, {row.contact_id for row in rows if row.contact_id})
+    places = _places(session, {row.recipient_id for row in rows})
+    tried = _tried(session, {row.recipient_id for row in rows})
+    for row in rows:
+        contact, phone = people.get(row.contact_id, ("", ""))
+        spoken = sorted(places[row.recipient_id], key=lambda place: place.id != row.enterprise_id)
+        yield Task(
+            id=row.id,
+            campaign=row.campaign,
+            title=row.title,
+            step=row.step,
+            text_id=row.text_id,
+            recipient_id=row.recipient_id,
+            generation=row.generation,
+            code=row.code or "",
+            asks=row.pledge_version_id is not None,
+            state=row.state,
+            reason=row.reason or "",
+            condition=row.condition,
+            due_at=row.due_at,
+            opened_at=row.opened_at,
+            visitor=row.visitor or "",
+            issued_at=row.issued_at,
+            contact=contact,
+            phone=phone,
+            places=spoken,
+            tried=tried.get(row.recipient_id, ()),
+        )
+
+
+def _people(session: Session, ids: Collection[int]) -> dict[int, tuple[str, str]]:
+    rows = session.execute(select(Contact.id, Contact.name, Contact.phone).where(Contact.id.in_(ids)))
+    return {row.id: (row.name, row.phone) for row in rows}
+
+
+def _places(session: Session, recipients: Collection[int]) -> dict[int, list[Place]]:
+    """Return the enterprises that each recipient speaks for."""
+    statement = (
+        select(RecipientEnterprise.recipient_id, Enterprise.id, Enterprise.name, Enterprise.credit_code)
+        .add_columns(Enterprise.town, Enterprise.village, Enterprise.address)
+        .join(Enterprise, Enterprise.id == RecipientEnterprise.enterprise_id)
+        .where(RecipientEnterprise.recipient_id.in_(recipients))
+        .order_by(Enterprise.id)
+    )
+    found: dict[int, list[Place]] = defaultdict(list)
+    for recipient, number, name, code, *where in session.execute(statement):
+        found[recipient].append(Place(number, name, code or "", *where))
+    return found
+
+
+_IN_TIME = (VisitResult.visited_on, VisitResult.id)
+
+
+def _tried(session: Session, recipients: Collection[int]) -> dict[int, list[Try]]:
+    """Return what was tried with each recipient: messages that went out, or did not, and why; and visits with their results."""
+    moment = func.coalesce(Delivery.final_at, Delivery.claimed_at, Delivery.due_at).label("at")
+    messages = select(Delivery.recipient_id, Delivery.channel, Delivery.state, Delivery.reason, moment)
+    messages = messages.where(Delivery.recipient_id.in_(recipients), Delivery.channel != CHANNEL, Delivery.state != "queued")
+    visited = select(Delivery.recipient_id, Delivery.channel, VisitResult.result, VisitResult.visited_on)
+    results = visited.join(VisitResult, VisitResult.delivery_id == Delivery.id)
+    found: dict[int, list[Try]] = defaultdict(list)
+    for row in session.execute(messages.order_by(Delivery.id)):
+        found[row.recipient_id].append(Try(row.channel, row.state, row.reason or "", row.at))
+    for recipient, channel, result, day in session.execute(results.where(Delivery.recipient_id.in_(recipients)).order_by(*_IN_TIME)):
+        found[recipient].append(Try(channel, result, "", day))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The visit of an enterprise: the open one, else the newest; with its campaign, and whose list it is on."""
+
+    id: int
+    campaign_id: int
+    recipient_id: int
+    state: str
+    visitor: str
+
+
+def of_enterprises(session: Session, enterprises: Collection[int] | Select[Any], *, mode: str, campaign: int | None = None) -> Mapping[int, Standing]:
+    """Return the visit of each of these enterprises that has one in a launched campaign of this mode."""
+    statement = (
+        select(RecipientEnterprise.enterprise_id, Delivery.id, Delivery.campaign_id, Delivery.recipient_id, Delivery.state, VisitTask.visitor)
+        .join(Delivery, Delivery.recipient_id == RecipientEnterprise.recipient_id)
+        .join(Campaign, Campaign.id == Delivery.campaign_id)
+        .outerjoin(VisitTask, and_(VisitTask.delivery_id == Delivery.id, Delivery.state != "queued"))
+        .where(Delivery.channel == CHANNEL, Campaign.mode == mode, RecipientEnterprise.enterprise_id.in_(enterprises))
+        .order_by(case((Delivery.state.in_(OPEN), 1), else_=0), Delivery.id)  # the last one stays
+    )
+    rows = session.execute(statement if campaign is None else statement.where(Delivery.campaign_id == campaign))
+    return {row.enterprise_id: Standing(row.id, row.campaign_id, row.recipient_id, row.state, row.visitor or "") for row in rows}
