@@ -2,6 +2,10 @@
 
 import io
 import json
+import os
+import signal
+import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -209,6 +213,20 @@ def test_results_that_somebody_typed_are_not_written_over_by_the_way(run: Run, t
     assert run(*words, "--replace").code == 0
     assert book.read_bytes() != b"typed into"
     assert not list((tmp_path / "towns").glob("*.part"))
+
+
+def test_a_split_that_is_stopped_leaves_no_workbooks_so_that_the_same_command_goes_on(run: Run, tmp_path: Path) -> None:
+    words = ("report", "towns", "--split", "--out", "towns")
+
+    def press() -> None:
+        while not list(tmp_path.glob("towns/*.xlsx")):
+            time.sleep(0.001)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=press).start()
+    assert run(*words).code == 130
+    assert list((tmp_path / "towns").iterdir()) == []
+    assert run(*words).code == 0
 
 
 def test_whole_phones_take_a_sign_in_and_a_town_sees_its_own_only(run: Run, office: Database) -> None:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from sqlalchemy.orm import Session
 from outreach.cli import report_choice as choice
 from outreach.cli.base import Command, Group, Office, option, pass_office
 from outreach.cli.files import FileUnwritable, deliver, whole_file
+from outreach.cli.interrupts import between_steps
 from outreach.cli.output import answer, note, require_document
 from outreach.errors import Refused, UsageError
 from outreach.i18n import gettext as _
@@ -73,17 +75,18 @@ def _require_folder(office: Office, out: Path | None) -> None:
 def _split(office: Office, session: Session, folder: Path, which: Which, *, unmask: bool, replace: bool) -> None:
     """Write the workbooks into the folder, each whole or not at all, and answer with what is in them."""
     _make(folder, replace=replace)
-    taken, files = {books.STATEMENT.casefold()}, []
-    for town in _with_bar(list(books.towns(session, **which))):
-        name = books.file_name(town.name, taken)
-        with whole_file(folder / name) as stream:
-            books.write(town, stream, unmask=unmask)
-        files.append({"file": name, "town": town.name, **town.figures()})
     campaign = which.get("campaign")
     whole = bool(campaign) and not office.own_town()
-    if whole:
-        with whole_file(folder / books.STATEMENT) as stream:
-            books.write_statement(session, str(campaign), stream, now=office.now())
+    with ExitStack() as undo:
+        with between_steps() as step:
+            taken, files = {books.STATEMENT.casefold()}, []
+            for town in _with_bar(list(books.towns(session, **which))):
+                step()
+                files.append(_write(town, folder, taken, unmask=unmask, undo=None if replace else undo))
+            if whole:
+                with whole_file(folder / books.STATEMENT) as stream:
+                    books.write_statement(session, str(campaign), stream, now=office.now())
+        undo.pop_all()
     if not files:
         note(_("There are no such enterprises."))
     document = {"folder": str(folder), "files": files, "statement": books.STATEMENT if whole else None}
@@ -91,6 +94,19 @@ def _split(office: Office, session: Session, folder: Path, which: Which, *, unma
     lines += [_("Workbooks in {folder}: {count}").format(folder=folder, count=len(files))]
     lines += [_("Statement of the campaign: {file}").format(file=books.STATEMENT)] if whole else []
     answer(office, document, lines, next_step=_("open {path}").format(path=folder))
+
+
+def _write(town: books.Town, folder: Path, taken: set[str], *, unmask: bool, undo: ExitStack | None) -> dict[str, Any]:
+    """Write the workbook of a town, and return what is in it.
+
+    `undo` takes it away again where the command is stopped: half the towns would look like all of them, and stand in its way the next time.
+    """
+    name = books.file_name(town.name, taken)
+    if undo is not None:
+        undo.callback((folder / name).unlink, missing_ok=True)
+    with whole_file(folder / name) as stream:
+        books.write(town, stream, unmask=unmask)
+    return {"file": name, "town": town.name, **town.figures()}
 
 
 def _with_bar(towns: Sequence[books.Town]) -> Iterable[books.Town]:
