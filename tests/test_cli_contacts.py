@@ -3,8 +3,10 @@
 import csv
 import io
 import json
+import os
 import re
 import shlex
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +14,11 @@ from typing import Any
 
 import openpyxl
 import pytest
+from sqlalchemy import event
+from sqlalchemy.orm import Session
 
 from outreach import cli, clock, i18n
+from outreach.contacts import importing
 from outreach.database.engine import Database
 from outreach.links import bindings
 from outreach.staff import accounts, audit
@@ -73,6 +78,25 @@ def operator(desk: Desk, now: Any) -> tuple[str, ...]:
             accounts.add(session, account=account, role=role, town=town, password=GOOD, now=now)
     database.close()
     return "--as", "li", "--password-file", desk.file(GOOD, "li.txt")
+
+
+def test_an_import_that_is_stopped_says_how_far_it_came_and_the_audit_log_too(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importing, "SLICE", 2)
+    rows = desk.file(HEADINGS + "".join(f"第{number}厂,,逍林镇,是,,\n" for number in range(9)))
+    commits: list[int] = []
+
+    def press(_session: Session) -> None:
+        commits.append(len(commits))
+        if len(commits) == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    event.listen(Session, "after_commit", press)
+    stopped = desk.run("contacts", "import", rows)
+    event.remove(Session, "after_commit", press)
+    assert (stopped, desk.err.splitlines()[0]) == (130, "Broken off after 5 rows; what stands in them is kept.")
+    assert desk.acts() == [("contacts.import", "名单.csv")]
+    assert desk.run("contacts", "import", rows) == 0
+    assert desk.out == "Rows read 9: added 4, unchanged 5\n"
 
 
 def test_an_import_says_what_happened_and_the_next_step_and_is_in_the_audit_log(desk: Desk) -> None:

@@ -17,7 +17,8 @@ from outreach import tokens
 from outreach.audiences import conditions, segments
 from outreach.cli import contact_erasing
 from outreach.cli.base import Office, acting, group, option, pass_office
-from outreach.cli.output import answer, cell, command, hint, limited, require_document, show
+from outreach.cli.interrupts import between_steps
+from outreach.cli.output import answer, cell, command, hint, limited, note, require_document, show
 from outreach.contacts import directory
 from outreach.contacts.directory import Suppression
 from outreach.contacts.importing import ImportResult, Progress, import_file
@@ -70,7 +71,7 @@ def contacts() -> None:
 def import_(office: Office, file: Path, mapping: str | None, sheet: str | None, rejects: Path | None, dry_run: bool) -> None:
     """Import a list of enterprises and contacts: CSV, XLSX, XLS or ODS. The same file twice changes nothing."""
     require_document(office)
-    with _bar() as progress:
+    with _stoppable(office, file, dry_run=dry_run) as progress:
         result = import_file(
             office.database,
             file,
@@ -92,10 +93,32 @@ def import_(office: Office, file: Path, mapping: str | None, sheet: str | None, 
 
 
 @contextmanager
-def _bar() -> Iterator[Progress | None]:
+def _stoppable(office: Office, file: Path, *, dry_run: bool) -> Iterator[Progress]:
+    """Take Ctrl-C between two transactions; where an import breaks off, say what is in by then, and write it into the audit log."""
+    read, whole = 0, False
+    with between_steps() as step, _bar() as show:
+
+        def progress(rows: int, share: float) -> None:
+            nonlocal read
+            read = rows
+            show(rows, share)
+            step()
+
+        try:
+            yield progress
+            whole = True
+        finally:
+            if read and not whole and not dry_run:
+                note(_("Broken off after {count:,} rows; what stands in them is kept.").format(count=read))
+                with office.database.write() as session:
+                    office.record(session, "contacts.import", file.name, read=read, broken_off=True)
+
+
+@contextmanager
+def _bar() -> Iterator[Progress]:
     """Show on stderr how far the file is read, where that is a terminal."""
     if not sys.stderr.isatty():
-        yield None
+        yield lambda _rows, _share: None
         return
     columns = (BarColumn(), TaskProgressColumn(), TextColumn(_("rows: {task.fields[rows]:,}")), TimeElapsedColumn())
     with ProgressBar(*columns, console=Console(stderr=True), transient=True) as shown:
