@@ -1,0 +1,1 @@
+"""Letters: printed in batches by town, posted, returned, and printed again."""
