@@ -188,6 +188,8 @@ class Settings(BaseModel):
     ignore_hours: bool | None = None
     weekly_cap: int = Field(default=-1, ge=-1)
     alternates: int = Field(default=1, ge=0, le=3)
+    letter_price: Decimal = Field(default=Decimal(0), ge=0)
+    """What one letter costs, printed and posted: for the plan's estimate."""
     max_cells: int = Field(default=2_000_000, ge=1000)
     sender: tuple[Sender, ...] = (Sender(),)
 

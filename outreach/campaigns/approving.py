@@ -11,7 +11,7 @@ from outreach.campaigns import digests, directory
 from outreach.database.tables import Campaign
 from outreach.errors import NotFound, Refused
 from outreach.pledges import versions
-from outreach.rendering import templates
+from outreach.rendering import layouts, templates
 from outreach.rendering.templates import TemplateNotFound
 from outreach.settings import Settings
 
@@ -78,11 +78,22 @@ def require_unchanged(session: Session, campaign: Campaign, settings: Settings) 
             continue  # what is sent was frozen with the plan
         if present.digest != digest:
             raise ApprovalVoid(what=template)
+    for name, digest in campaign.inputs.get("layouts", {}).items():
+        _require_same_layout(name, digest, settings)
     _require_same_pledge(campaign, settings)
     if digests.of_settings(settings) != campaign.inputs["settings"]:
         raise ApprovalVoid(what="outreach.toml")
     if digests.digest(session, campaign) != campaign.digest:
         raise ApprovalVoid(what="the list of recipients")
+
+
+def _require_same_layout(name: str, digest: str, settings: Settings) -> None:
+    try:
+        present = layouts.load(name, settings.template_folders)
+    except NotFound:
+        return  # what is printed was frozen with the plan
+    if present.digest != digest:
+        raise ApprovalVoid(what=f"{name}.typ")
 
 
 def _require_same_pledge(campaign: Campaign, settings: Settings) -> None:

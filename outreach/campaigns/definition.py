@@ -18,6 +18,7 @@ from outreach.settings import Duration
 
 CHANNELS = ("sms", "wechat", "letter", "visit")
 CONDITIONS = ("always", "unreached", "unopened", "unsigned", "unanswered", "absent", "attended")
+TALKING_POINTS = "visit/talking-points"
 NAME = re.compile(r"[\w.\-]{1,64}")
 
 
@@ -103,6 +104,11 @@ class Step(_Part):
         if self.template is None and self.channel != "visit":
             raise TemplateMissing()
         return self
+
+    @property
+    def text(self) -> str:
+        """The name of its text; of a visit that names none, what every visitor says."""
+        return self.template or TALKING_POINTS
 
 
 class Definition(_Part):

@@ -2,16 +2,15 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from outreach import tokens
-from outreach.campaigns.definition import Definition
+from outreach.campaigns.drafts import Draft
 from outreach.database.tables import Campaign, CampaignStep, MessageText, Recipient, RecipientContact, RecipientEnterprise
-from outreach.rendering.templates import MessageTemplate
 from outreach.settings import Settings
 
 SLICE = 5000
@@ -44,10 +43,11 @@ def _frozen_rows(session: Session, campaign_id: int) -> Iterator[bytes]:
             yield json.dumps(list(row), ensure_ascii=False, sort_keys=True).encode()
 
 
-def inputs(definition: Definition, settings: Settings, found: Sequence[MessageTemplate]) -> dict[str, Any]:
+def inputs(draft: Draft) -> dict[str, Any]:
     """Return the digests of all that a plan is made from, to be compared again at launch."""
-    templates = {template.name: template.digest for template in found}
-    return {"definition": definition.digest, "templates": templates, "settings": of_settings(settings)}
+    templates = {template.name: template.digest for template in draft.templates}
+    layouts = {layout.name: layout.digest for layout in draft.layouts if layout}
+    return {"definition": draft.definition.digest, "templates": templates, "layouts": layouts, "settings": of_settings(draft.settings)}
 
 
 def of_settings(settings: Settings) -> str:

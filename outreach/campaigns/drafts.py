@@ -12,10 +12,15 @@ from outreach.channels import directory
 from outreach.clock import OFFICE_ZONE
 from outreach.errors import BadInput
 from outreach.i18n import gettext as _
+from outreach.outbox.states import CARRIED
 from outreach.rendering import checks
 from outreach.rendering.checks import Problem
+from outreach.rendering.layouts import Layout
 from outreach.rendering.templates import MessageTemplate
 from outreach.settings import Sender, Settings
+
+NAMED = 20
+"""Names in a warning; the rest is a number."""
 
 
 class StartTooLate(BadInput):
@@ -30,6 +35,8 @@ class Draft:
     settings: Settings
     templates: Sequence[MessageTemplate]
     fields: Mapping[str, Any]
+    layouts: Sequence[Layout | None] = ()
+    """The layout of each step that is printed."""
 
     def pool(self, step: Step) -> list[Sender]:
         """The senders that may serve a step."""
@@ -41,6 +48,12 @@ class Draft:
         whole = self.definition.sender
         elsewhere = any(sender.name == whole and sender.channel != step.channel for sender in self.settings.sender)
         return step.sender or (None if elsewhere else whole)
+
+    def sender_of(self, step: Step) -> str | None:
+        """The sender that is frozen with a step; none where the longest prefix decides, and where people carry it."""
+        if step.channel in CARRIED:
+            return None
+        return self.pool(step)[0].name if step.channel == "wechat" else self.sender_named(step)
 
     @property
     def text_step(self) -> int | None:
@@ -91,6 +104,22 @@ def late(definition: Definition, *, now: datetime) -> list[str]:
     if deadline is None or now < end(deadline):
         return []
     return [_("the deadline {deadline} is past").format(deadline=files.chinese_date(deadline, year=True))]
+
+
+def waiting_for_a_font(unprintable: Sequence[tuple[str, str]], settings: Settings) -> list[str]:
+    """Return a warning that names the enterprises whose letters wait until a font is there that has all their characters."""
+    if not unprintable:
+        return []
+    names = "；".join(f"{name} {characters}" for name, characters in unprintable[:NAMED])
+    text = _("{count} names hold characters that no font here has; their letters wait until one is laid into {folder}: {names}")
+    return [text.format(count=len(unprintable), folder=settings.home / "fonts", names=names + ("…" if len(unprintable) > NAMED else ""))]
+
+
+def formless(draft: Draft) -> list[str]:
+    """Return a warning where a letter is to bring a sheet to sign, and the campaign asks for no pledge."""
+    asks = draft.definition.goal is not None and draft.definition.goal.pledge is not None
+    wanting = [template.name for template in draft.templates if template.form and not asks]
+    return [_("{template} brings a sheet to sign, and the campaign has no pledge as its goal; no sheet is printed").format(template=name) for name in wanting]
 
 
 def end(deadline: datetime) -> datetime:

@@ -52,8 +52,8 @@ def summary(session: Session, campaign: Campaign, draft: Draft, samples: Sequenc
     if not recipients:
         raise NobodyReachable(excluded=", ".join(f"{reason} {count}" for reason, count in sorted(excluded.items())))
     selected = session.scalar(select(func.count()).select_from(RecipientEnterprise).where(RecipientEnterprise.campaign_id == campaign.id)) or 0
-    in_wechat = reach.recipients_by_wechat(session, campaign.id) if draft.definition.steps[0].channel == "wechat" else 0
-    counts = _Counts(recipients, int(sum(total for reason, _count, total in rows if reason is None)), in_wechat)
+    segments = int(sum(total for reason, _count, total in rows if reason is None))
+    counts = _Counts(recipients, segments, {channel: reach.recipients_by(session, campaign.id, channel) for channel in draft.channels})
     return {
         "campaign": campaign.name,
         "mode": campaign.mode,
@@ -72,11 +72,12 @@ def summary(session: Session, campaign: Campaign, draft: Draft, samples: Sequenc
 
 @dataclass(frozen=True, slots=True)
 class _Counts:
-    """How many recipients there are, the segments of the first text to their phones, and how many of them WeChat can reach now."""
+    """How many recipients there are, the segments of the first text to their phones, and how many of them each channel can reach now."""
 
     recipients: int
     segments: int
-    in_wechat: int
+    by: Mapping[str, Mapping[str, int]]
+    """By channel: `reached`, and why the others are not."""
 
 
 def _step_summary(draft: Draft, number: int, counts: _Counts, samples: Sequence[Mapping[str, Any]], *, now: datetime) -> dict[str, Any]:
@@ -88,29 +89,36 @@ def _step_summary(draft: Draft, number: int, counts: _Counts, samples: Sequence[
     write = texts.signed(draft.templates[number], draft.signature(number))
     bodies = list(dict.fromkeys(write(sample) for sample in samples))
     occurrences = recurrence.most(draft.definition, number + 1, now=now)
-    by_wechat = step.channel == "wechat"
-    messages = counts.in_wechat if by_wechat and number == 0 else counts.recipients
-    left = counts.recipients - messages
+    messages, left = _reached(step.channel, counts, first=number == 0)
     if number == draft.text_step:
         total = occurrences * counts.segments
     else:
-        total = occurrences * messages * (1 if by_wechat else max(segments.segments(body) for body in bodies))
-    price = max((sender.price for sender in draft.pool(step)), default=Decimal(0))
+        total = occurrences * messages * (max(segments.segments(body) for body in bodies) if step.channel == "sms" else 1)
+    price = draft.settings.letter_price if step.channel == "letter" else max((sender.price for sender in draft.pool(step)), default=Decimal(0))
     return {
         "step": number + 1,
         "channel": step.channel,
-        "template": str(step.template),
+        "template": step.text,
         "when": step.when,
         "after": f"{int(step.after.total_seconds())}s",
         "every": f"{int(step.every.total_seconds())}s" if step.every else None,
         "until": clock.wire(recurrence.until(draft.definition, step)),
         "occurrences": occurrences,
         "messages": messages,
-        "skipped": {"no_address": left} if left else {},
+        "skipped": left,
         "segments": total,
         "cost": str((price * total).quantize(Decimal("0.01"))),
         "samples": bodies,
     }
+
+
+def _reached(channel: str, counts: _Counts, *, first: bool) -> tuple[int, dict[str, int]]:
+    """Return how many messages a step is, and why others get none. In WeChat more may follow until a later step: that is an upper bound."""
+    if channel == "wechat" and not first:
+        return counts.recipients, {}
+    reached, *others = counts.by[channel].items()
+    left = {reason: count for reason, count in others if count}
+    return reached[1], left | ({"no_address": rest} if (rest := counts.recipients - reached[1] - sum(left.values())) else {})
 
 
 def _warnings(draft: Draft, samples: Sequence[Mapping[str, Any]]) -> list[str]:

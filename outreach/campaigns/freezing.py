@@ -15,7 +15,8 @@ from outreach.database import bulk
 from outreach.database.tables import Campaign, Recipient, RecipientContact, RecipientEnterprise
 from outreach.errors import Refused
 from outreach.outbox import texts
-from outreach.rendering import characters, checks, segments, templates, wechat_checks
+from outreach.rendering import characters, checks, fonts, segments, templates, wechat_checks
+from outreach.rendering.fonts import Shelf
 
 CHUNK = 2000
 SOMEBODY = "负责人"
@@ -34,8 +35,11 @@ class BodyRefused(Refused):
     """Enterprise {enterprise}: its text would hold {fault}, which may not be sent; mend the name in the contacts and plan again."""
 
 
-def store_recipients(session: Session, campaign: Campaign, draft: Draft, progress: Callable[[int], None]) -> None:
-    """Freeze the recipients of a plan, and tell `progress` how many so far. Raises NobodyChosen, BodyRefused and TemplateRefused."""
+def store_recipients(session: Session, campaign: Campaign, draft: Draft, progress: Callable[[int], None]) -> list[tuple[str, str]]:
+    """Freeze the recipients of a plan, and tell `progress` how many so far. Raises NobodyChosen, BodyRefused and TemplateRefused.
+
+    Returns the enterprises whose letter no font here can set, each with the characters that are missing.
+    """
     steps = draft.definition.steps
     alternates = draft.definition.alternates if draft.definition.alternates is not None else draft.settings.alternates
     for channel in sorted(draft.channels):
@@ -50,16 +54,20 @@ def store_recipients(session: Session, campaign: Campaign, draft: Draft, progres
         per_address=draft.definition.one_per == "address",
     )
     write = None if place is None else texts.signed(draft.templates[place], draft.signature(place))
+    shelf = fonts.shelf(draft.settings.home) if any(draft.layouts) else None
+    unprintable: list[tuple[str, str]] = []
     count = 0
     while chunk := list(islice(everyone, CHUNK)):
-        _store_chunk(session, campaign, draft, chunk, write)
+        rows = _store_chunk(session, campaign, draft, chunk, write)
+        unprintable += _unprintable(rows, shelf) if shelf else []
         count += len(chunk)
         progress(count)
     if not count:
         raise NobodyChosen(audience=draft.definition.audience)
+    return unprintable
 
 
-def _store_chunk(session: Session, campaign: Campaign, draft: Draft, chunk: Sequence[Chosen], write: texts.Write | None) -> None:
+def _store_chunk(session: Session, campaign: Campaign, draft: Draft, chunk: Sequence[Chosen], write: texts.Write | None) -> list[dict[str, Any]]:
     ids = bulk.new_ids(session, Recipient, len(chunk))
     codes = iter(_new_codes(session, sum(item.exclusion is None for item in chunk)))
     recipients = [_recipient_row(key, campaign, item, None if item.exclusion else next(codes), draft, write) for key, item in zip(ids, chunk, strict=True)]
@@ -85,6 +93,16 @@ def _store_chunk(session: Session, campaign: Campaign, draft: Draft, chunk: Sequ
         for rank, person in enumerate(item.people)
     ]
     bulk.insert_rows(session, RecipientContact, people)
+    return recipients
+
+
+def _unprintable(rows: Sequence[Mapping[str, Any]], shelf: Shelf) -> list[tuple[str, str]]:
+    """Return who is written to under a name that cannot be set whole; a look at all of them together comes first, for most are fine."""
+    written = {row["id"]: "".join([*row["fields"]["enterprises"], row["fields"]["contact"], row["fields"]["town"]]) for row in rows if row["code"]}
+    if not fonts.missing("".join(written.values()), shelf):
+        return []
+    found = ((row["fields"]["enterprise"], fonts.missing(written[row["id"]], shelf)) for row in rows if row["code"])
+    return [(name, fonts.named(absent)) for name, absent in found if absent]
 
 
 def _recipient_row(key: int, campaign: Campaign, item: Chosen, code: str | None, draft: Draft, write: texts.Write | None) -> dict[str, Any]:
@@ -93,7 +111,7 @@ def _recipient_row(key: int, campaign: Campaign, item: Chosen, code: str | None,
     measured = 0
     if code is not None:
         fields |= {"contact": (item.people[0].name if item.people else item.principal) or SOMEBODY, "code": code}
-        measured = _measured(write, fields, draft) if write and item.people else 1
+        measured = 1 if write is None else _measured(write, fields, draft) if any(person.sender for person in item.people) else 0
         _require_fitting(draft, fields)
     return {"id": key, "campaign_id": campaign.id, "exclusion": item.exclusion, "code": code, "town": item.town, "fields": fields, "segments": measured}
 

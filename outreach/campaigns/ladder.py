@@ -10,8 +10,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, Subquery, and_, case, exists, false, func, literal, literal_column, or_, select
 from sqlalchemy.orm import Session, aliased
 
-from outreach.campaigns import conditions, launching
+from outreach.campaigns import conditions, launching, reach
 from outreach.campaigns.recurrence import Periods
+from outreach.contacts import postal
 from outreach.database.tables import Campaign, CampaignStep, Delivery, Recipient, RecipientContact
 from outreach.database.types import Moment
 from outreach.outbox.states import CARRIED
@@ -43,7 +44,10 @@ def advance(session: Session, *, mode: str, now: datetime) -> None:
     """
     going = Campaign.state.in_(("canary", "running"))
     for campaign in session.scalars(select(Campaign).where(going, Campaign.mode == mode).order_by(Campaign.id)).all():
-        for rows in _all_due(_of(session, campaign, now=now)):
+        ladder = _of(session, campaign, now=now)
+        if any(step.channel == postal.CHANNEL for step in ladder.steps):
+            reach.make_addresses(session, postal.CHANNEL)  # an address may have been mended since the plan
+        for rows in _all_due(ladder):
             launching.write_deliveries(session, rows.order_by(Recipient.id))
 
 

@@ -15,11 +15,12 @@ from outreach.database import bulk
 from outreach.database.tables import Address, Campaign, CampaignStep, Contact, Enterprise, Recipient, RecipientContact, RecipientEnterprise
 from outreach.errors import BadInput, Refused
 from outreach.outbox import senders, texts
+from outreach.outbox.states import CARRIED
 from outreach.pledges import versions
-from outreach.rendering import checks, templates
+from outreach.rendering import checks, layouts, templates
 from outreach.settings import Settings
 
-BUILT = ("sms", "wechat")
+BUILT = ("sms", "wechat", *CARRIED)
 """Channels that stand in this release."""
 CONDITIONS = ("always", "unreached", "unopened", "unsigned")
 SOMEONE = {"enterprise": "示例企业", "enterprises": ["示例企业"], "enterprise_count": 1, "contact": "张三", "town": "示例镇", "code": "7K3M9P"}
@@ -70,13 +71,14 @@ def plan(
     )  # what is the template's own fault is said before any enterprise is blamed
     campaign = _store_campaign(session, draft, path=path, planned_by=planned_by, now=now)
     _store_goal(session, campaign, draft, now=now)
-    freezing.store_recipients(session, campaign, draft, progress)
+    unprintable = freezing.store_recipients(session, campaign, draft, progress)
     bulk.take_stock(session, Enterprise, Contact, Address, Recipient, RecipientContact, RecipientEnterprise)
     samples = figures.samples_of(session, campaign, link=draft.example_link, by_name="wechat" in draft.channels)
     _require_sendable(draft, samples)
     campaign.digest = digests.digest(session, campaign)
     summary = figures.summary(session, campaign, draft, samples)
-    campaign.summary = {**summary, "warnings": [*drafts.late(definition, now=now), *summary["warnings"]]}
+    warnings = [*drafts.late(definition, now=now), *drafts.waiting_for_a_font(unprintable, settings), *drafts.formless(draft)]
+    campaign.summary = {**summary, "warnings": [*warnings, *summary["warnings"]]}
     session.flush()
     return campaign
 
@@ -90,10 +92,11 @@ def _draft(definition: Definition, settings: Settings, *, now: datetime) -> Draf
     goal = definition.goal
     if goal and (goal.event or goal.form):
         raise GoalNotBuilt(what="event" if goal.event else "form")
-    found = [templates.load(str(step.template), settings.template_folders) for step in definition.steps]
-    draft = Draft(definition, settings, found, drafts.shared_fields(definition, settings, now=now))
+    found = [templates.load(step.text, settings.template_folders) for step in definition.steps]
+    printed = [layouts.load(template.layout, settings.template_folders) if template.layout else None for template in found]
+    draft = Draft(definition, settings, found, drafts.shared_fields(definition, settings, now=now), printed)
     for number, step in enumerate(definition.steps, 1):
-        if not draft.pool(step):
+        if not draft.pool(step) if step.channel not in CARRIED else step.sender:
             raise SenderUnknown(step=number, sender=step.sender or definition.sender or "-", channel=step.channel)
     return draft
 
@@ -122,7 +125,7 @@ def _store_campaign(session: Session, draft: Draft, *, path: Path | None, planne
         definition=definition.document(),
         path=str(path.resolve()) if path else None,
         fields=dict(draft.fields),
-        inputs=digests.inputs(definition, draft.settings, draft.templates),
+        inputs=digests.inputs(draft),
         summary={},
         digest="",
         planned_by=planned_by,
@@ -136,13 +139,13 @@ def _store_campaign(session: Session, draft: Draft, *, path: Path | None, planne
                 campaign_id=campaign.id,
                 number=number + 1,
                 channel=step.channel,
-                template=str(step.template),
+                template=step.text,
                 condition=step.when,
                 after_seconds=int(step.after.total_seconds()),
                 every_seconds=int(step.every.total_seconds()) if step.every else None,
                 until=recurrence.until(definition, step),
-                text_id=texts.freeze(session, draft.templates[number], signature=draft.signature(number)),
-                sender=draft.pool(step)[0].name if step.channel == "wechat" else draft.sender_named(step),
+                text_id=texts.freeze(session, draft.templates[number], signature=draft.signature(number), layout=draft.layouts[number]),
+                sender=draft.sender_of(step),
             )
         )
     session.flush()

@@ -23,27 +23,30 @@ def by_wechat() -> ColumnElement[bool]:
     return and_(exists().where(bound(), ~refused).correlate(Contact), ~refused_elsewhere("wechat"))
 
 
-def recipients_by_wechat(session: Session, campaign_id: int) -> int:
-    """Return how many recipients of a campaign have a contact whom WeChat can reach now."""
-    mine = (
-        select(func.count(RecipientContact.recipient_id.distinct()))
-        .join(Recipient, Recipient.id == RecipientContact.recipient_id)
-        .join(Contact, Contact.id == RecipientContact.contact_id)
-        .where(Recipient.campaign_id == campaign_id, by_wechat())
+def recipients_by(session: Session, campaign_id: int, channel: str) -> dict[str, int]:
+    """Return how many included recipients of a campaign a channel can reach now (`reached`), and of letters how many came back before."""
+    included = (
+        select(func.count(Recipient.id.distinct()))
+        .select_from(Recipient)
+        .outerjoin(RecipientContact, RecipientContact.recipient_id == Recipient.id)
+        .outerjoin(Contact, Contact.id == RecipientContact.contact_id)
+        .where(Recipient.campaign_id == campaign_id, Recipient.exclusion.is_(None))
     )
-    return session.scalar(mine) or 0
+
+    def those(*conditions: ColumnElement[bool]) -> int:
+        return session.scalar(included.where(*conditions)) or 0
+
+    if channel == postal.CHANNEL:
+        reached = those(_some_enterprise(postal.usable()))
+        return {"reached": reached, "suppressed": those(_some_enterprise(Enterprise.address != "")) - reached}
+    if channel in CARRIED:
+        return {"reached": those()}
+    return {"reached": those(by_wechat() if channel == "wechat" else RecipientContact.sender.is_not(None))}
 
 
-def recipients_by_letter(session: Session, campaign_id: int) -> int:
-    """Return how many recipients of a campaign have an enterprise with an address from which no letter came back."""
+def _some_enterprise(condition: ColumnElement[bool]) -> ColumnElement[bool]:
     spoken = RecipientEnterprise
-    mine = (
-        select(func.count(spoken.recipient_id.distinct()))
-        .join(Recipient, Recipient.id == spoken.recipient_id)
-        .join(Enterprise, Enterprise.id == spoken.enterprise_id)
-        .where(spoken.campaign_id == campaign_id, Recipient.exclusion.is_(None), postal.usable())
-    )
-    return session.scalar(mine) or 0
+    return exists().where(spoken.recipient_id == Recipient.id, Enterprise.id == spoken.enterprise_id, condition).correlate(Recipient)
 
 
 def make_addresses(session: Session, channel: str) -> None:

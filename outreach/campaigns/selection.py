@@ -82,7 +82,7 @@ def _ranked(session: Session, expression: str, *, channels: Collection[str], alt
             case((textable, 1), else_=0).label("textable"),
             case((in_wechat, 1), else_=0).label("in_wechat"),
             case((in_person, 1), else_=0).label("in_person"),
-            func.first_value(case((usable, Contact.phone), else_="")).over(**of_enterprise).label("main_phone"),
+            func.first_value(case((or_(usable, in_person), func.coalesce(Contact.phone, "")), else_="")).over(**of_enterprise).label("main_phone"),
             func.row_number().over(**of_enterprise).label("place"),
         )
         .select_from(Enterprise)

@@ -20,6 +20,8 @@ from outreach.pledges import versions
 STEPS = (
     {"channel": "sms", "template": "sms/pledge-invitation"},
     {"channel": "sms", "template": "sms/pledge-reminder", "when": "unsigned", "after": "3d"},
+    {"channel": "letter", "template": "letter/open-letter", "when": "unsigned", "after": "7d"},
+    {"channel": "visit", "when": "unsigned", "after": "14d"},
 )
 
 
@@ -87,7 +89,7 @@ def _document(name: str, audience: str, deadline: datetime | None, pledges: Sequ
         document.add("goal", _commented(goal, _("what is to be signed; its text: templates/pledge")))
     steps = tomlkit.aot()
     for step in STEPS:
-        if step["template"] == "sms/pledge-reminder" and deadline is None:
+        if step.get("template") == "sms/pledge-reminder" and deadline is None:
             continue  # the reminder names the day
         table = tomlkit.table()
         for key, value in step.items():

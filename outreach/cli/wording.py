@@ -8,6 +8,7 @@ from rich.cells import cell_len
 
 from outreach.clock import OFFICE_ZONE
 from outreach.i18n import gettext as _
+from outreach.outbox.states import CARRIED
 from outreach.reports import words
 
 
@@ -29,7 +30,12 @@ def plan_lines(summary: Mapping[str, Any]) -> list[str]:
 
 
 def _step_lines(step: Mapping[str, Any]) -> list[str]:
-    if step["step"] == 1:
+    carried = step["channel"] in CARRIED
+    if carried and step["step"] == 1:
+        line = _("Step {step}: {channel} {template}, {messages:,}, cost {cost}")
+    elif carried:
+        line = _("Step {step}: {channel} {template} if {condition} after {after}, at most {messages:,}, cost {cost}")
+    elif step["step"] == 1:
         line = _("Step {step}: {channel} {template}, messages {messages:,}, segments {segments:,}, cost {cost}")
     else:
         line = _("Step {step}: {channel} {template} if {condition} after {after}, at most: messages {messages:,}, segments {segments:,}, cost {cost}")
@@ -40,7 +46,8 @@ def _step_lines(step: Mapping[str, Any]) -> list[str]:
     if step.get("every"):
         again = _("    again every {every} until {until}: at most {occurrences:,} times, in segments and cost")
         lines.append(again.format(every=_span(step["every"]), until=_last(step["until"]), occurrences=step["occurrences"]))
-    return [*lines, *(f"    {sample}" for sample in step["samples"])]
+    samples = step["samples"][:1] if carried else step["samples"]  # of a text that fills a page one is enough
+    return [*lines, *(f"    {line}" for sample in samples for line in sample.split("\n"))]
 
 
 def _last(text: str) -> str:

@@ -11,6 +11,7 @@ from outreach import tokens
 from outreach.database import bulk
 from outreach.database.tables import MessageText, RecipientContact
 from outreach.rendering import templates
+from outreach.rendering.layouts import Layout
 from outreach.rendering.segments import sms_text
 from outreach.rendering.templates import MessageTemplate
 
@@ -46,14 +47,19 @@ class _Text:
 _texts: dict[str, _Text] = {}
 
 
-def freeze(session: Session, template: MessageTemplate, *, signature: str) -> int:
-    """Keep a template's text with its signature, once though others keep it at this moment, and return the id of its row."""
-    digest = tokens.digest({"name": template.name, "text": template.text, "signature": signature})
+def freeze(session: Session, template: MessageTemplate, *, signature: str, layout: Layout | None = None) -> int:
+    """Keep a template's text with its signature, and with its layout if it goes on paper; return the id of its row.
+
+    It is kept once, though others keep it at this moment.
+    """
+    kept = {"name": template.name, "text": template.text, "signature": signature} | ({"layout": layout.digest} if layout else {})
+    digest = tokens.digest(kept)
     wanted = select(MessageText.id).where(MessageText.digest == digest)
     found = session.scalar(wanted)
     if found is not None:
         return int(found)
-    row = {"digest": digest, "name": template.name, "source": template.text, "signature": signature}
+    files = layout.frozen() if layout else None
+    row = {"digest": digest, "name": template.name, "source": template.text, "signature": signature, "layout": files}
     bulk.insert_rows(session, MessageText, [row], ignore_conflicts=True)
     return session.execute(wanted).scalar_one()
 
