@@ -1,4 +1,4 @@
-"""The Celery app: two tasks without arguments, and the schedule that rings for them."""
+"""The Celery app: three tasks without arguments, and the schedule that rings for them."""
 
 import logging
 from collections.abc import Callable
@@ -15,6 +15,9 @@ from outreach.worker.duty import TICK, Duty
 log = logging.getLogger("outreach.worker")
 STALE = 3
 """Seconds after which a bell nobody heard is thrown away: the schedule has rung again meanwhile."""
+BELLS = ("send", "tick", "render")
+LONGEST_SETTING = 600
+"""Seconds after which a process that sets letters is killed: an office's own layout may go round in a circle, and nothing else ends it."""
 
 
 def make(settings: Settings, duty: Duty | None = None) -> Celery:
@@ -34,7 +37,7 @@ def make(settings: Settings, duty: Duty | None = None) -> Celery:
         broker_transport_options={"polling_interval": 0.01} if settings.broker_url.startswith("memory") else {},
         task_default_queue="outreach",
         timezone="UTC",
-        beat_schedule={name: {"task": f"outreach.{name}", "schedule": TICK.total_seconds(), "options": {"expires": STALE}} for name in ("send", "tick")},
+        beat_schedule={name: {"task": f"outreach.{name}", "schedule": TICK.total_seconds(), "options": {"expires": STALE}} for name in BELLS},
     )
     _add_tasks(app, settings, duty)
     return app
@@ -65,6 +68,11 @@ def _add_tasks(app: Celery, settings: Settings, given: Duty | None) -> None:
     @app.task(name="outreach.tick")  # type: ignore[untyped-decorator]
     def tick() -> None:
         _carefully(duty().tick)
+
+    @app.task(name="outreach.render", time_limit=LONGEST_SETTING)  # type: ignore[untyped-decorator]
+    def render() -> None:
+        if _carefully(duty().render):
+            app.send_task("outreach.render", expires=STALE)
 
     def forget(**_: Any) -> None:
         duties.clear()  # after a fork neither connections nor loop may be shared

@@ -1,4 +1,4 @@
-"""What a worker does when the bell rings: send what is due, and once a tick look after all that waits."""
+"""What a worker does when the bell rings: send what is due, set letters, and once a tick look after all that waits."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -11,6 +11,7 @@ import uvloop
 from outreach import clock
 from outreach.campaigns import ladder, progress
 from outreach.database.engine import Database
+from outreach.letters import printing
 from outreach.outbox import receipts, senders, sending, settle
 from outreach.outbox.sending import Outbox
 from outreach.pledges import confirming, sealing
@@ -24,6 +25,8 @@ BLOCKS = timedelta(minutes=1)
 """How often blocks of evidence are closed."""
 BLOCKS_AT_ONCE = 25
 """How many blocks a tick closes at most: what a whole drive left behind must not hold up the sending."""
+SETTING = 4
+"""How many times as long as it took to set the longest chunk of letters a lease lasts at least: on a slow machine it must not run out each time."""
 
 
 class Duty:
@@ -32,6 +35,7 @@ class Duty:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._started_at = self._next_look = self._next_block = self._next_confirmation = clock.now()
+        self._longest = timedelta(0)
 
     @cached_property
     def database(self) -> Database:
@@ -54,6 +58,25 @@ class Duty:
         """Send for one round; return how many messages were answered."""
         until = clock.now() + ROUND
         return self._run(sending.drain(self.outbox, goes_on=lambda: clock.now() < until))
+
+    def render(self) -> bool:
+        """Set one chunk of letters; return whether there was one. What sends has its turn between two chunks."""
+        with self.database.read() as session:
+            if not printing.waits(session, settings=self.settings):
+                return False
+        begun = clock.now()
+        with self.database.write() as session:
+            printing.finish(session, settings=self.settings)
+            chunk = printing.claim(session, settings=self.settings, lease=max(self.settings.lease, SETTING * self._longest), now=begun)
+        if chunk is None:
+            return False
+        printed = printing.set_letters(chunk, settings=self.settings)
+        self._longest = max(self._longest, clock.now() - begun)
+        with self.database.write() as session:
+            printing.record(session, chunk, printed, settings=self.settings, now=clock.now())
+        with self.database.write() as session:
+            printing.finish(session, settings=self.settings)
+        return True
 
     def tick(self) -> None:
         """Look after what waits: leases that ran out, unknown outcomes, late receipts, canaries, due steps, finished campaigns, evidence, signatures."""

@@ -44,7 +44,7 @@ class Embedded:
 
     def _ring(self) -> None:
         while not self._over.is_set():
-            for task in ("send", "tick"):
+            for task in apps.BELLS:
                 self._app.send_task(f"outreach.{task}", expires=apps.STALE)
             self._over.wait(TICK.total_seconds() / 2)
 
