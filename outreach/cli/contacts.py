@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,13 +20,14 @@ from outreach.cli import contact_erasing
 from outreach.cli.base import Office, acting, group, option, pass_office
 from outreach.cli.interrupts import between_steps
 from outreach.cli.output import answer, cell, command, hint, limited, note, require_document, show
-from outreach.contacts import directory
+from outreach.clock import OFFICE_ZONE
+from outreach.contacts import directory, postal
 from outreach.contacts.directory import Suppression
 from outreach.contacts.importing import ImportResult, Progress, import_file
 from outreach.contacts.rejects import brief
 from outreach.errors import Refused, UsageError
 from outreach.i18n import gettext as _
-from outreach.reports import workbook
+from outreach.reports import words, workbook
 from outreach.reports.tables import Column, Table, plain
 
 EXPORTED = {
@@ -196,20 +198,45 @@ def list_(office: Office, where: str | None, limit: int, after: str | None, unma
 
 
 @contacts.command("show")
-@click.argument("contact", type=int, metavar="ID")
+@click.argument("contact", type=int, metavar="[ID]", required=False)
+@option("--enterprise", type=int, metavar="ID", help="An enterprise with its first contact, or with none.")
 @unmask_option
 @pass_office
-def show_(office: Office, contact: int, unmask: bool) -> None:
-    """Show one contact, the enterprise, and who else is there."""
-    with _reading(office, unmask, "contacts.show", str(contact)) as (session, _town):
-        found = directory.show(session, contact)
+def show_(office: Office, contact: int | None, enterprise: int | None, unmask: bool) -> None:
+    """Show one contact, the enterprise, who else is there, and the letters that went to it."""
+    if (contact is None) == (enterprise is None):
+        raise UsageError(what=_("Give either the number of a contact or --enterprise ID."))
+    with _reading(office, unmask, "contacts.show", str(contact or enterprise)) as (session, _town):
+        found = directory.show(session, contact) if contact is not None else directory.show_enterprise(session, enterprise or 0)
     office.require_town(found["town"])
     people = [_row(person, unmask) for person in found.pop("contacts")]
+    letters, by_post = found.pop("letters"), found.pop("letter_suppressed")
     chosen = _row(found, unmask)
     lines = [_("{label}: {value}").format(label=label, value=cell(chosen[key])) for key, label in _labels().items() if chosen[key] not in (None, "")]
-    others = [{key: cell(value) for key, value in person.items()} for person in people if person["id"] != contact]
+    others = [{key: cell(value) for key, value in person.items()} for person in people if person["id"] != chosen["id"]]
     lines += [_("Also there: {id} {contact} {role} {phone}").format(**person).rstrip() for person in others]
-    answer(office, {**plain(chosen), "contacts": people}, lines, next_step=f"outreach contacts opt-out --contact {contact}")
+    document = {**plain(chosen), "contacts": people, "letter_suppressed": plain(by_post), "letters": [plain(letter) for letter in letters]}
+    which = f"--contact {contact}" if contact is not None else f"--enterprise {enterprise}"
+    answer(office, document, [*lines, *_letter_lines(by_post, letters)], next_step=f"outreach contacts opt-out {which}")
+
+
+def _letter_lines(by_post: Mapping[str, Any], letters: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say what went to an enterprise by post, and whether anything may."""
+    lines = []
+    if by_post["suppressed_at"]:
+        why = words.suppression(by_post["suppressed_reason"])
+        lines.append(_("No letters to this address since {day}: {why}").format(day=_day(by_post["suppressed_at"]), why=why))
+    for letter in letters:
+        state = words.delivery_state(letter["state"], "letter")
+        if letter["state"] == "undelivered":
+            state += _(" ({parts})").format(parts=words.return_reason(letter["returned_reason"] or "other"))
+        on = letter["returned_at"] or letter["posted_at"]
+        lines.append(_("Letter of {campaign}, batch {batch}: {state} {day}").format(**{**letter, "state": state}, day=_day(on) if on else "").rstrip())
+    return lines
+
+
+def _day(moment: datetime) -> str:
+    return moment.astimezone(OFFICE_ZONE).strftime("%Y-%m-%d")
 
 
 @contacts.command("export")
@@ -254,52 +281,70 @@ def _output(out: Path | None) -> Iterator[IO[bytes]]:
 
 phone_option = option("--phone", metavar="PHONE", help="The number.")
 contact_option = option("--contact", type=int, metavar="ID", help="The contact whose address it is.")
-channel_option = option("--channel", type=click.Choice(list(directory.CHANNELS)), help="Only on this channel; else on all that reach the same person.")
+enterprise_option = option("--enterprise", type=int, metavar="ID", help="All addresses of this enterprise: where its letters go, and its contacts' numbers.")
+channel_option = option("--channel", type=click.Choice(directory.EVERY_CHANNEL), help="Only on this channel; else on all that reach the same person.")
 
 
 @contacts.command("opt-out")
 @phone_option
 @contact_option
+@enterprise_option
 @channel_option
 @option("--reason", default=directory.OPTED_OUT, metavar="TEXT", help="Why, for whoever asks later.")
 @acting
-def opt_out(office: Office, phone: str | None, contact: int | None, channel: str | None, reason: str) -> None:
-    """Never write to a person again, in no campaign, until he opts in: neither to the phone nor in WeChat."""
-    _require_one(office, phone, contact)
+def opt_out(office: Office, phone: str | None, contact: int | None, enterprise: int | None, channel: str | None, reason: str) -> None:
+    """Never write to a person again, in no campaign, until he opts in: neither to the phone nor in WeChat; or to an enterprise, by letter too."""
+    _require_one(office, phone, contact, enterprise, channel)
     with office.database.write() as session:
-        places = directory.addresses_of(session, channel=channel, value=phone, contact=contact)
+        places = _places(office, session, phone, contact, enterprise, channel)
         done = [directory.opt_out(session, channel=on, value=address, reason=reason, now=office.now()) for on, address in places]
         for one in done:
-            office.record(session, "contacts.opt-out", tokens.mask(one.value), channel=one.channel, reason=reason, changed=one.changed)
+            office.record(session, "contacts.opt-out", _shown(one), channel=one.channel, reason=reason, changed=one.changed)
     _answer_suppressions(office, done, _("{address} will not be written to any more."), _("{address} had opted out before."), opted_out=True)
 
 
 @contacts.command("opt-in")
 @phone_option
 @contact_option
+@enterprise_option
 @channel_option
 @acting
-def opt_in(office: Office, phone: str | None, contact: int | None, channel: str | None) -> None:
-    """Take a person off the list of those that are not written to."""
-    _require_one(office, phone, contact)
+def opt_in(office: Office, phone: str | None, contact: int | None, enterprise: int | None, channel: str | None) -> None:
+    """Take a person, or the address of an enterprise from which a letter came back, off the list of those that are not written to."""
+    _require_one(office, phone, contact, enterprise, channel)
     with office.database.write() as session:
-        places = directory.addresses_of(session, channel=channel, value=phone, contact=contact)
+        places = _places(office, session, phone, contact, enterprise, channel)
         done = [directory.opt_in(session, channel=on, value=address) for on, address in places]
         for one in done:
-            office.record(session, "contacts.opt-in", tokens.mask(one.value), channel=one.channel, changed=one.changed)
+            office.record(session, "contacts.opt-in", _shown(one), channel=one.channel, changed=one.changed)
     _answer_suppressions(office, done, _("{address} may be written to again."), _("{address} had not opted out."), opted_out=False)
 
 
-def _require_one(office: Office, phone: str | None, contact: int | None) -> None:
+def _require_one(office: Office, phone: str | None, contact: int | None, enterprise: int | None, channel: str | None) -> None:
     require_document(office)
-    if (phone is None) == (contact is None):
-        raise UsageError(what=_("Give either --phone or --contact."))
+    if [phone, contact, enterprise].count(None) != 2:
+        raise UsageError(what=_("Give one of --phone, --contact and --enterprise."))
+    if phone is not None and channel == postal.CHANNEL:
+        raise UsageError(what=_("A phone gets no letters: give --enterprise ID, or --contact ID."))
+
+
+def _places(office: Office, session: Session, phone: str | None, contact: int | None, enterprise: int | None, channel: str | None) -> list[tuple[str, str]]:
+    """Return the addresses that are meant, each with its channel."""
+    if enterprise is None:
+        return directory.addresses_of(session, channel=channel, value=phone, contact=contact)
+    office.require_town(directory.named(session, enterprise)[1])
+    return directory.addresses_of_enterprise(session, enterprise, channel=channel)
+
+
+def _shown(one: Suppression) -> str:
+    """Return an address as it may be shown: that of a letter is no secret."""
+    return one.value.replace("\n", _(", ")) if one.channel == postal.CHANNEL else tokens.mask(one.value)
 
 
 def _answer_suppressions(office: Office, done: Sequence[Suppression], changed: str, unchanged: str, *, opted_out: bool) -> None:
     """Say what became of each address; the document is about the first one, `also` about the same person's others."""
-    told = [{"channel": one.channel, "address": tokens.mask(one.value), "opted_out": opted_out, "changed": one.changed} for one in done]
-    lines = [(changed if one.changed else unchanged).format(address=tokens.mask(one.value)) for one in done]
+    told = [{"channel": one.channel, "address": _shown(one), "opted_out": opted_out, "changed": one.changed} for one in done]
+    lines = [(changed if one.changed else unchanged).format(address=_shown(one)) for one in done]
     answer(office, {**told[0], "also": told[1:]}, lines, next_step="outreach contacts list")
 
 

@@ -9,9 +9,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, FromClause, Select, and_, func, select, tuple_, update
 from sqlalchemy.orm import Session
 
-from outreach.contacts import cleaning
+from outreach.contacts import cleaning, postal
 from outreach.database.bulk import insert_rows
-from outreach.database.tables import Address, Contact, Enterprise
+from outreach.database.paper_tables import Letter
+from outreach.database.tables import Address, Campaign, Contact, Delivery, Enterprise
 from outreach.database.wechat_tables import Binding
 from outreach.errors import BadInput, NotFound, Refused
 
@@ -19,6 +20,8 @@ E, C, A = Enterprise.__table__.c, Contact.__table__.c, Address.__table__.c
 OPTED_OUT = "opted_out"
 CHANNELS = {"sms": "phone", "wechat": "wechat"}
 """Channels that write to a contact, each with the field that holds the address."""
+EVERY_CHANNEL = (*CHANNELS, postal.CHANNEL)
+"""Channels on which an address may be on the list of those not written to."""
 COLUMNS: Mapping[str, ColumnElement[Any]] = {
     "id": C.id,
     "enterprise_id": E.id.label("enterprise_id"),
@@ -44,6 +47,14 @@ COLUMNS: Mapping[str, ColumnElement[Any]] = {
 
 class ContactMissing(NotFound):
     """There is no contact {id}. `outreach contacts list` shows the numbers of those there are."""
+
+
+class EnterpriseMissing(NotFound):
+    """There is no enterprise {id}. `outreach contacts list --format json` shows the numbers of those there are."""
+
+
+class NowhereToWrite(Refused):
+    """Enterprise {id} has no address on the channel {channel}: there is nothing to take off or put on the list."""
 
 
 class CursorWrong(BadInput):
@@ -98,35 +109,97 @@ def everything(session: Session, *, where: ColumnElement[bool] | None = None, to
 
 
 def show(session: Session, contact: int) -> dict[str, Any]:
-    """Return one contact with the enterprise, and under `contacts` all that the enterprise has. Raises ContactMissing."""
+    """Return one contact with the enterprise, under `contacts` all that the enterprise has, and under `letters` what went to it by post.
+
+    `letter_suppressed` says since when, why and by whom no letters go to the enterprise's address. Raises ContactMissing.
+    """
     enterprise = session.scalar(select(C.enterprise_id).where(C.id == contact, C.erased_at.is_(None)))
     if enterprise is None:
         raise ContactMissing(id=contact)
+    return _shown(session, enterprise, contact)
+
+
+def show_enterprise(session: Session, enterprise: int) -> dict[str, Any]:
+    """Return the same of an enterprise with its first contact, or with none (`id` None). Raises EnterpriseMissing."""
+    first = select(C.id).where(C.enterprise_id == enterprise, C.erased_at.is_(None)).order_by(C.rank, C.id).limit(1)
+    named(session, enterprise)
+    return _shown(session, enterprise, session.scalar(first))
+
+
+def _shown(session: Session, enterprise: int, contact: int | None) -> dict[str, Any]:
     query = _rows().where(E.id == enterprise).order_by(C.rank, C.id)
     rows = [dict(row) for row in session.execute(query).mappings()]
     chosen = next(row for row in rows if row["id"] == contact)
-    people = [{key: row[key] for key in ("id", "contact", "role", "phone", "rank", "opted_out")} for row in rows]
-    return {**chosen, "contacts": people, **_suppression(session, chosen["phone"])}
+    people = [{key: row[key] for key in ("id", "contact", "role", "phone", "rank", "opted_out")} for row in rows if row["id"] is not None]
+    by_post = _suppression(session, postal.CHANNEL, postal.written(chosen["address"], chosen["name"]))
+    return {
+        **chosen,
+        "contacts": people,
+        **_suppression(session, "sms", chosen["phone"]),
+        "letter_suppressed": by_post,
+        "letters": _letters(session, enterprise),
+    }
 
 
-def _suppression(session: Session, phone: str) -> dict[str, Any]:
-    found = session.execute(select(A.suppressed_at, A.suppressed_reason, A.suppressed_source).where(A.channel == "sms", A.value == phone)).mappings().first()
+def _suppression(session: Session, channel: str, value: str) -> dict[str, Any]:
+    columns = A.suppressed_at, A.suppressed_reason, A.suppressed_source
+    found = session.execute(select(*columns).where(A.channel == channel, A.value == value)).mappings().first()
     return dict(found) if found else {"suppressed_at": None, "suppressed_reason": None, "suppressed_source": None}
+
+
+def _letters(session: Session, enterprise: int) -> list[dict[str, Any]]:
+    """Return the letters that were printed for an enterprise, newest first: where they went, and what became of them."""
+    printed = (
+        select(Letter.batch_id.label("batch"), Campaign.name.label("campaign"), Letter.address, Delivery.state)
+        .add_columns(Letter.posted_at, Letter.returned_at, Letter.returned_reason)
+        .join(Delivery, Delivery.id == Letter.delivery_id)
+        .join(Campaign, Campaign.id == Delivery.campaign_id)
+        .where(Letter.enterprise_id == enterprise)
+        .order_by(Letter.delivery_id.desc())
+    )
+    return [dict(row) for row in session.execute(printed).mappings()]
+
+
+def named(session: Session, enterprise: int) -> tuple[str, str, str]:
+    """Return name, town and postal address of an enterprise. Raises EnterpriseMissing."""
+    found = session.execute(select(E.name, E.town, E.address).where(E.id == enterprise)).one_or_none()
+    if found is None:
+        raise EnterpriseMissing(what="enterprise", name=enterprise, id=enterprise)
+    return found.name, found.town, found.address
+
+
+def addresses_of_enterprise(session: Session, enterprise: int, *, channel: str | None = None) -> list[tuple[str, str]]:
+    """Return the addresses of an enterprise, each with its channel: where its letters go, and the phones and openids of its contacts.
+
+    Raises EnterpriseMissing and NowhereToWrite.
+    """
+    name, _town, address = named(session, enterprise)
+    found = [(postal.CHANNEL, postal.written(address, name))] if address else []
+    phones = select(C.phone).where(C.enterprise_id == enterprise, C.erased_at.is_(None), C.phone != "").distinct().order_by(C.phone)
+    found += [("sms", phone) for phone in session.scalars(phones)]
+    found += _openids(session, C.enterprise_id == enterprise)
+    chosen = [one for one in found if channel in (None, one[0])]
+    if not chosen:
+        raise NowhereToWrite(id=enterprise, channel=channel or postal.CHANNEL)
+    return chosen
 
 
 def addresses_of(session: Session, *, channel: str | None = None, value: str | None = None, contact: int | None = None) -> list[tuple[str, str]]:
     """Return the addresses, each with its channel, that a person means, by a value or by a contact's number.
 
-    Without a channel it is the phone and the openids of the same person. Raises PhoneWrong, ContactMissing, AddressMissing.
+    Without a channel it is the phone and the openids of the same person; by letter it is his enterprise's address. Raises PhoneWrong,
+    ContactMissing, AddressMissing, NowhereToWrite.
     """
     if contact is None and channel == "wechat":
         return _openids_of_phone(session, value) or [("wechat", _cleaned(cleaning.known, value))]
     if contact is None:
         phone = _cleaned(cleaning.phone, value)
         return [("sms", phone), *(_openids(session, C.phone == phone) if channel is None else ())]
-    found = session.execute(select(C.phone, C.wechat).where(C.id == contact, C.erased_at.is_(None))).first()
+    found = session.execute(select(C.phone, C.wechat, C.enterprise_id).where(C.id == contact, C.erased_at.is_(None))).first()
     if found is None:
         raise ContactMissing(id=contact)
+    if channel == postal.CHANNEL:
+        return addresses_of_enterprise(session, found.enterprise_id, channel=channel)
     phones = [("sms", found.phone)] if found.phone and channel != "wechat" else []
     openids = _openids(session, C.id == contact) if channel != "sms" else []
     written = [("wechat", found.wechat)] if found.wechat and channel == "wechat" and not openids else []

@@ -1,17 +1,18 @@
 """Erase a contact: his name and numbers go from the directory, from frozen plans and from what he wrote; what counts stays."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, or_, select, text, update
+from sqlalchemy import ColumnElement, Select, Text, and_, exists, literal, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from outreach.contacts import openids
 from outreach.contacts.directory import CHANNELS, ContactMissing
 from outreach.database import bulk
-from outreach.database.tables import HOLDING, Address, Campaign, Contact, Delivery, Recipient, RecipientContact, Reply
+from outreach.database.paper_tables import Letter, PrintChunk, VisitResult
+from outreach.database.tables import HOLDING, Address, Campaign, Contact, Delivery, Recipient, RecipientContact, RecipientEnterprise, Reply
 from outreach.errors import Refused
 
 SOMEBODY = "负责人"
@@ -24,6 +25,12 @@ SHORTEST_NUMBER = 7
 
 class MessageUnderWay(Refused):
     """A message to contact {id} is under way and nobody knows its outcome yet. Erase the contact once it is settled: outreach campaign settle NAME"""
+
+
+REMARKS = ("remark",)
+"""What visitors write in their own words: nobody can tell of whom."""
+ON_PAPER = ("letter", "visit")
+"""Channels that go to the enterprise, whoever is in charge there: they go on without the name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +115,9 @@ def erase(session: Session, contact: int, *, now: datetime) -> Erased:
     addresses = _own_addresses(session, row, own)
     mine = _deliveries(contact, addresses)
     _stop(session, contact, mine, now=now)
-    _empty_plans(session, contact, person)
+    recipients = _recipients(row)
+    _empty_papers(session, row, recipients, person)
+    _empty_plans(session, contact, recipients, person)
     _empty_messages(session, mine, person)
     openids.forget(session, contact, own, now=now)
     kept = _empty_addresses(session, addresses)
@@ -139,19 +148,48 @@ def _stop(session: Session, contact: int, mine: ColumnElement[bool], *, now: dat
     """Skip what waits to be sent; refuse while something is under way, for its body and number are needed to ask about it."""
     if session.scalar(select(Delivery.id).where(mine, Delivery.state.in_(HOLDING)).limit(1)) is not None:
         raise MessageUnderWay(id=contact, what=str(contact))
-    session.execute(update(Delivery).where(mine, Delivery.state == "queued").values(state="skipped", reason="erased", final_at=now))
+    waits = (mine, Delivery.state == "queued", Delivery.channel.not_in(ON_PAPER))
+    session.execute(update(Delivery).where(*waits).values(state="skipped", reason="erased", final_at=now))
 
 
-def _empty_plans(session: Session, contact: int, person: _Person) -> None:
+def _recipients(row: Contact) -> Select[int]:
+    """Return the recipients in which this person stands: through whom they are reached, or whom the letter to his enterprise greets."""
+    standing = select(RecipientContact.recipient_id).where(RecipientContact.contact_id == row.id)
+    spoken = select(RecipientEnterprise.recipient_id).where(RecipientEnterprise.enterprise_id == row.enterprise_id)
+    greeted = Recipient.fields.op("->>", return_type=Text())(literal("contact", Text())) == row.name
+    return select(Recipient.id).where(or_(Recipient.id.in_(standing), and_(Recipient.id.in_(spoken), greeted, literal(row.name) != "")))
+
+
+def _empty_plans(session: Session, contact: int, recipients: Select[int], person: _Person) -> None:
     """Empty what campaigns froze of this person: fields, address book, and the samples that a planner looked at."""
-    standing = select(RecipientContact.recipient_id).where(RecipientContact.contact_id == contact)
     campaigns = set()
-    for key, campaign, fields in session.execute(select(Recipient.id, Recipient.campaign_id, Recipient.fields).where(Recipient.id.in_(standing))).all():
+    for key, campaign, fields in session.execute(select(Recipient.id, Recipient.campaign_id, Recipient.fields).where(Recipient.id.in_(recipients))).all():
         campaigns.add(campaign)
         session.execute(update(Recipient).where(Recipient.id == key).values(fields=person.without(fields)))
     session.execute(update(RecipientContact).where(RecipientContact.contact_id == contact).values(name="", phone=""))
     for key, summary in session.execute(select(Campaign.id, Campaign.summary).where(Campaign.id.in_(campaigns))).all():
         session.execute(update(Campaign).where(Campaign.id == key).values(summary=person.out_of_all(summary)))
+
+
+def _empty_papers(session: Session, row: Contact, recipients: Select[int], person: _Person) -> None:
+    """Empty what was printed to this person, and what visitors remarked at the enterprise; what a visit brought stays counted.
+
+    A part of a batch that is being set at this moment is set again, without the name: whoever sets it lost its lease.
+    """
+    carried = select(Delivery.id).where(Delivery.recipient_id.in_(recipients), Delivery.channel.in_(ON_PAPER))
+    printed = Letter.delivery_id.in_(carried)
+    named = printed if not person.name else and_(printed, Letter.person.contains(person.name, autoescape=True))
+    set_in = select(PrintChunk.id).join(Letter, and_(Letter.batch_id == PrintChunk.batch_id, Letter.chunk == PrintChunk.number)).where(printed)
+    session.execute(update(PrintChunk).where(PrintChunk.id.in_(set_in)).values(content=None, lease_until=None))
+    session.execute(update(Letter).where(named).values(person=""))
+    seen = or_(VisitResult.enterprise_id == row.enterprise_id, VisitResult.delivery_id.in_(carried))
+    for key, detail in session.execute(select(VisitResult.id, VisitResult.detail).where(seen)).all():
+        session.execute(update(VisitResult).where(VisitResult.id == key).values(detail=_unremarked(detail, person)))
+
+
+def _unremarked(detail: Mapping[str, Any], person: _Person) -> dict[str, Any]:
+    """Return what a visit brought without what somebody wrote of it in his own words."""
+    return {key: "" if key in REMARKS else person.out_of_all(value) for key, value in detail.items()}
 
 
 def _empty_messages(session: Session, mine: ColumnElement[bool], person: _Person) -> None:

@@ -146,6 +146,11 @@ def return_reason(id: str) -> str:
     }.get(id, id)
 
 
+def suppression(id: str | None) -> str:
+    """Return in words why an address is not written to; what staff wrote themselves stands as they wrote it."""
+    return {"opted_out": _("said no"), "address": _("bad address")}.get(id or "", id or "")
+
+
 def visit_result(id: str) -> str:
     """Return in words what a visit brought."""
     return {
