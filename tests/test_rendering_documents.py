@@ -55,14 +55,14 @@ def test_the_offices_own_layout_goes_first_and_a_changed_one_is_seen(tmp_path: P
         ("#data.nothing", LayoutBroken, "nothing"),
         ('#read("/../../outreach.toml")', LayoutBroken, "outside|not found|access"),
         ('#import "@preview/cades:0.3.0": *', LayoutBroken, "package"),
-        ("#data.name", GlyphMissing, "𠮷"),
+        ("#data.name", GlyphMissing, "𪛖"),
     ],
 )
 def test_a_layout_that_cannot_be_set_is_named_with_the_reason(tmp_path: Path, now: datetime, text: str, error: Any, said: str) -> None:
     (tmp_path / "outreach.toml").write_text("")
     layout(tmp_path, text)
     with pytest.raises(error, match=said):
-        documents.pdf("letter/try", {"name": "𠮷"}, settings=settings(tmp_path), now=now)
+        documents.pdf("letter/try", {"name": "𪛖"}, settings=settings(tmp_path), now=now)
     with pytest.raises(LayoutMissing, match=r"templates/letter/no\.typ"):
         documents.pdf("letter/no", {}, settings=settings(tmp_path), now=now)
 

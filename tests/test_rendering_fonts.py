@@ -22,11 +22,20 @@ def test_the_fonts_that_come_with_the_set_up_have_every_character_of_gb2312() ->
     assert fonts.missing("".join(gb2312) + "㴪喆龑，。“”《》（）·0aA", fonts.shelf(Path("nowhere"))) == []
 
 
+def test_rare_characters_of_names_are_had_and_drawn_as_themselves() -> None:
+    shelf = fonts.shelf(Path("nowhere"))
+    assert fonts.missing("𠮷㴪喆龑𰻝㛃䶮𫖯𬱟𫍽𥔲", shelf) == []
+    assert shelf.characters == frozenset().union(*map(fonts.coverage, fonts.OURS))
+    assert all(families[-1] == fonts.RARE for families in shelf.families.values()), "only where no other font has the character"
+    assert not fonts.coverage(fonts.OURS[-1]) & fonts.coverage(SERIF)
+    assert "SIL OPEN FONT LICENSE" in (fonts.OURS[-1].parent / "OFL.txt").read_text("utf-8")
+
+
 def test_a_character_that_no_font_has_is_named_with_the_enterprise_and_the_place_for_a_font() -> None:
     shelf = fonts.shelf(Path("nowhere"))
-    assert fonts.missing("吉𠮷\ue000\u3000 \n\u200b吉𠮷", shelf) == ["𠮷", "\ue000"]
-    with pytest.raises(GlyphMissing, match=r"𠮷野食品厂 holds 𠮷 \(U\+20BB7\).*nowhere/fonts"):
-        fonts.require(["𠮷野食品厂"], shelf, name="𠮷野食品厂")
+    assert fonts.missing("吉𪛖\ue000\u3000 \n\u200b吉𪛖", shelf) == ["𪛖", "\ue000"]
+    with pytest.raises(GlyphMissing, match=r"𪛖野食品厂 holds 𪛖 \(U\+2A6D6\).*nowhere/fonts"):
+        fonts.require(["𪛖野食品厂"], shelf, name="𪛖野食品厂")
 
 
 @examples(max_examples=100, deadline=None)

@@ -17,15 +17,15 @@ import typst
 
 from outreach.errors import BadInput, Misconfigured
 
-SERIF, SANS = "Noto Serif SC", "Noto Sans SC"
+SERIF, SANS, RARE = "Noto Serif SC", "Noto Sans SC", "Rare Han Serif"
+OURS = (pylopdf_fonts_zh_cn.serif_path(), pylopdf_fonts_zh_cn.sans_path(), Path(__file__).parent / "type" / "rare-han.otf")
+"""The files of these three; the last has 𠮷 and its like, which the first two lack (see type/README.md)."""
 OFFICIAL = {
     "body": ("FangSong_GB2312", "仿宋_GB2312", "FangSong", "仿宋", "STFangsong", "FZFangSong-Z02S", "方正仿宋_GBK", "方正仿宋简体"),
     "title": ("FZXiaoBiaoSong-B05S", "FZXiaoBiaoSong-B05", "方正小标宋简体", "方正小标宋_GBK"),
     "strong": ("SimHei", "黑体", "FZHei-B01S", "方正黑体_GBK", "方正黑体简体"),
 }
 """What a government office sets its papers in (GB/T 9704—2012), as the font files call themselves."""
-FOLDER = pylopdf_fonts_zh_cn.serif_path().parent
-"""Where the fonts lie that come with the set-up."""
 ENDINGS = (".ttf", ".otf", ".ttc", ".otc")
 
 
@@ -77,9 +77,9 @@ def _blank(character: str) -> bool:
 
 @lru_cache(maxsize=4)
 def _shelf(folder: Path, own: tuple[tuple[Path, int, int], ...]) -> Shelf:
-    ours = (pylopdf_fonts_zh_cn.serif_path(), pylopdf_fonts_zh_cn.sans_path())
-    files = (*(path for path, _changed, _size in own), *ours)
-    loaded = typst.Fonts(include_system_fonts=False, include_embedded_fonts=False, font_paths=[*([folder] if own else []), ours[0].parent])
+    files = (*(path for path, _changed, _size in own), *OURS)
+    folders = [*([folder] if own else []), *dict.fromkeys(path.parent for path in OURS)]
+    loaded = typst.Fonts(include_system_fonts=False, include_embedded_fonts=False, font_paths=folders)
     families = {font.path: font.family for font in loaded.fonts()}
     for path in files:
         if str(path) not in families:
@@ -89,8 +89,8 @@ def _shelf(folder: Path, own: tuple[tuple[Path, int, int], ...]) -> Shelf:
 
 
 def _families(present: Sequence[str]) -> dict[str, list[str]]:
-    """Order the families for each part of a paper: what is official for it, the office's others for the body, then ours."""
-    known = {family for families in OFFICIAL.values() for family in families} | {SERIF, SANS}
+    """Order the families for each part of a paper: what is official for it, the office's others for the body, then ours; what is rare last."""
+    known = {family for families in OFFICIAL.values() for family in families} | {SERIF, SANS, RARE}
     others = [family for family in dict.fromkeys(present) if family not in known]
     preferred = {part: [family for family in families if family in present] for part, families in OFFICIAL.items()}
     order = {
@@ -98,7 +98,7 @@ def _families(present: Sequence[str]) -> dict[str, list[str]]:
         "title": [*preferred["title"], SERIF, SANS, *others],
         "strong": [*preferred["strong"], SANS, SERIF, *others],
     }
-    return {part: list(dict.fromkeys([*families, *preferred["body"], *preferred["title"], *preferred["strong"]])) for part, families in order.items()}
+    return {part: list(dict.fromkeys([*families, *preferred["body"], *preferred["title"], *preferred["strong"], RARE])) for part, families in order.items()}
 
 
 def coverage(path: Path) -> frozenset[int]:

@@ -149,9 +149,9 @@ def _content(path: str, folders: Sequence[Path]) -> bytes | None:
 def _compiler(shelf: Shelf) -> typst.Compiler:
     """Return the compiler for the fonts of an office: they are read once a process, not once a paper.
 
-    Files that a layout did not gather would be looked for below `root`, where nothing lies but the fonts that come with the set-up.
+    Files that a layout did not gather would be looked for below `root`, where nothing lies but a font.
     """
-    return typst.Compiler(root=fonts.FOLDER, font_paths=shelf.typst)
+    return typst.Compiler(root=fonts.OURS[-1].parent, font_paths=shelf.typst)
 
 
 def _fault(error: typst.TypstError, layout: Layout, shelf: Shelf) -> LayoutBroken | GlyphMissing:
