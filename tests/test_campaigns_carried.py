@@ -6,12 +6,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import papers
 import pytest
 from drive import PLEDGE, REMINDER, SHORT, Databases, Office, office, phone, recount
 from sqlalchemy import delete, select, update
 
 from outreach import clock
-from outreach.campaigns import launching, planning
+from outreach.campaigns import launching, planning, proofs, trial
 from outreach.channels.base import Accepted, Receipt
 from outreach.database.engine import Database
 from outreach.database.paper_tables import Letter, PrintBatch
@@ -229,3 +230,22 @@ def test_letters_have_a_price_and_texts_their_own(desk: Office) -> None:
     steps = desk.campaign().summary["steps"]
     assert (steps[0]["channel"], steps[0]["messages"], steps[0]["cost"]) == ("letter", 3, "5.40")
     assert desk.campaign().definition["goal"]["pledge"] == PLEDGE
+
+
+def test_the_proof_of_a_letter_is_what_the_first_recipient_gets_with_a_link_that_leads_nowhere(desk: Office) -> None:
+    addressed(desk, desk.enterprises(2))
+    desk.asking(steps=[TEXT, LETTER | {"when": "unsigned"}, VISIT | {"when": "unsigned"}])
+    with desk.database.read() as session:
+        proof = proofs.proof(session, "drive", step=2, settings=desk.settings)
+        for step, refused in ((1, proofs.NotOnPaper), (3, proofs.NotOnPaper), (4, trial.StepMissing)):
+            with pytest.raises(refused):
+                proofs.proof(session, "drive", step=step, settings=desk.settings)
+        for step, refused in ((2, trial.OnPaper), (3, trial.NothingToSend)):
+            with pytest.raises(refused):
+                trial.queue(session, "drive", to=phone(1), step=step, settings=desk.settings, now=clock.now())
+    content = proof.pdf(settings=desk.settings, now=clock.now())
+    text = papers.words(content)
+    first = desk.recipients()[0]
+    assert first.fields["enterprise"] in text
+    assert first.code in text
+    assert all(code.endswith("x" * 20) for code in papers.codes(content))

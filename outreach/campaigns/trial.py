@@ -10,9 +10,9 @@ from sqlalchemy.orm import Session
 from outreach import tokens
 from outreach.campaigns import directory
 from outreach.contacts import cleaning
-from outreach.database.tables import CampaignStep, Contact, Delivery, MessageText, Recipient
+from outreach.database.tables import Campaign, CampaignStep, Contact, Delivery, MessageText, Recipient
 from outreach.database.wechat_tables import Binding, Follower
-from outreach.errors import BadInput, NotFound
+from outreach.errors import BadInput, NotFound, Refused
 from outreach.outbox import senders, standalone, texts
 from outreach.outbox.bound import bound
 from outreach.rendering import segments
@@ -31,6 +31,14 @@ class NoFollower(BadInput):
     """{value} is bound to no follower of the account; follow it, send it a code and the four digits, and try again."""
 
 
+class OnPaper(BadInput):
+    """Step {step} of {name} is a letter: say where its proof is written, such as --to proof.pdf"""
+
+
+class NothingToSend(Refused):
+    """Step {step} of {name} is a visit; there is nothing to send. What the visitor says: outreach templates preview {template}"""
+
+
 @dataclass(frozen=True)
 class Trial:
     """A test message that is queued."""
@@ -41,18 +49,16 @@ class Trial:
 
 def queue(session: Session, name: str, *, to: str, step: int, settings: Settings, now: datetime) -> Trial:
     """Queue one test message with the first included recipient's merge fields. Raises StepMissing and NoPhone."""
-    campaign = directory.named(session, name)
-    wanted = select(CampaignStep).where(CampaignStep.campaign_id == campaign.id, CampaignStep.number == step)
-    found = session.execute(wanted).scalar_one_or_none()
-    if found is None:
-        raise StepMissing(name=name, step=step)
+    campaign, found = step_of(session, name, step)
+    if found.channel == "visit":
+        raise NothingToSend(name=name, step=step, template=found.template)
+    if found.channel == "letter":
+        raise OnPaper(name=name, step=step)
     address = _openid(session, to) if found.channel == "wechat" else _phone(to)
     sender = senders.serving([item for item in settings.sender if item.channel == found.channel], address)
     if sender is None:
         raise NoPhone(value=tokens.mask(address))
-    first = select(Recipient.fields).where(Recipient.campaign_id == campaign.id, Recipient.exclusion.is_(None)).order_by(Recipient.id).limit(1)
-    link = tokens.link_url(settings.public_url, "x" * tokens.LINK_LENGTH)
-    fields = {**campaign.fields, **(session.scalar(first) or {}), "link": link}
+    fields = first_fields(session, campaign, settings)
     digest = session.execute(select(MessageText.digest).where(MessageText.id == found.text_id)).scalar_one()
     body = texts.body(session, digest, fields)
     measured = segments.measure(body)
@@ -72,6 +78,23 @@ def queue(session: Session, name: str, *, to: str, step: int, settings: Settings
     session.add(delivery)
     session.flush()
     return Trial(delivery.id, {"to": tokens.mask(address), "channel": found.channel, "body": body, "units": measured.units, "segments": parts})
+
+
+def step_of(session: Session, name: str, number: int) -> tuple[Campaign, CampaignStep]:
+    """Return a campaign and one of its steps. Raises StepMissing."""
+    campaign = directory.named(session, name)
+    wanted = select(CampaignStep).where(CampaignStep.campaign_id == campaign.id, CampaignStep.number == number)
+    found = session.execute(wanted).scalar_one_or_none()
+    if found is None:
+        raise StepMissing(name=name, step=number)
+    return campaign, found
+
+
+def first_fields(session: Session, campaign: Campaign, settings: Settings) -> dict[str, Any]:
+    """Return the merge fields of a campaign's first recipient, with a link that leads nowhere."""
+    first = select(Recipient.fields).where(Recipient.campaign_id == campaign.id, Recipient.exclusion.is_(None)).order_by(Recipient.id).limit(1)
+    link = tokens.link_url(settings.public_url, "x" * tokens.LINK_LENGTH)
+    return {**campaign.fields, **(session.scalar(first) or {}), "link": link}
 
 
 def _openid(session: Session, value: str) -> str:

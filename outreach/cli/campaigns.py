@@ -12,6 +12,7 @@ from outreach.campaigns import statement as statements
 from outreach.cli import following, processes
 from outreach.cli.base import Office, acting, group, option, pass_office
 from outreach.cli.campaign_file import write_new
+from outreach.cli.files import whole_file
 from outreach.cli.output import answer, hint, note, require_document, show
 from outreach.cli.wording import local_time, next_step_of, plan_lines, statement_lines, status_lines, trial_lines
 from outreach.errors import BadInput, NotFound, Refused
@@ -138,12 +139,20 @@ def _answer_statement(office: Office, name: str) -> None:
 
 @campaign.command("test")
 @click.argument("name")
-@option("--to", "address", required=True, help="Phone, or `me` for that of the account that signs in. In WeChat: the phone of who is bound, or an openid.")
+@option(
+    "--to",
+    "address",
+    required=True,
+    help="Phone, or `me` for that of the account that signs in. In WeChat: the phone of who is bound, or an openid. Of a letter: FILE.pdf.",
+)
 @option("--step", type=click.IntRange(1), default=1, show_default=True, help="Whose message.")
 @acting
 def test(office: Office, name: str, address: str, step: int) -> None:
     """Send yourself one message of a plan; it counts in no statement."""
     require_document(office)
+    if address.lower().endswith(".pdf"):
+        _write_proof(office, name, Path(address), step)
+        return
     if address in ("me", "本人"):
         address = office.sign_in("operator").phone
     with office.database.write() as session:
@@ -153,6 +162,19 @@ def test(office: Office, name: str, address: str, step: int) -> None:
         processes.ensure_rehearsal(office.settings)
     outcome = following.follow_delivery(office, message.delivery)
     answer(office, {"campaign": name, **message.document, **outcome}, trial_lines(message.document, outcome), next_step=f"outreach campaign status {name}")
+
+
+def _write_proof(office: Office, name: str, path: Path, step: int) -> None:
+    """Write a letter of a plan as it will be printed, to be looked at."""
+    from outreach.campaigns import proofs  # what sets paper doubles the start of every other verb
+
+    with office.database.read() as session:
+        proof = proofs.proof(session, name, step=step, settings=office.settings)
+    content = proof.pdf(settings=office.settings, now=office.now())
+    with whole_file(path) as stream:
+        stream.write(content)
+    line = _("A proof of the letter to {enterprise} is in {path}.").format(enterprise=proof.paper.enterprise, path=path)
+    answer(office, {"campaign": name, "step": step, "file": str(path), "bytes": len(content)}, [line], next_step=f"outreach campaign status {name}")
 
 
 @campaign.command("status")
