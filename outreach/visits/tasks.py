@@ -258,7 +258,7 @@ def _tried(session: Session, recipients: Collection[int]) -> dict[int, list[Try]
     moment = func.coalesce(Delivery.final_at, Delivery.claimed_at, Delivery.due_at).label("at")
     messages = select(Delivery.recipient_id, Delivery.channel, Delivery.state, Delivery.reason, moment)
     messages = messages.where(Delivery.recipient_id.in_(recipients), Delivery.channel != CHANNEL, Delivery.state != "queued")
-    visited = select(Delivery.recipient_id, Delivery.channel, VisitResult.result, VisitResult.visited_on)
+    visited: Any = select(Delivery.recipient_id, Delivery.channel, VisitResult.result, VisitResult.visited_on)
     results = visited.join(VisitResult, VisitResult.delivery_id == Delivery.id)
     found: dict[int, list[Try]] = defaultdict(list)
     for row in session.execute(messages.order_by(Delivery.id)):
