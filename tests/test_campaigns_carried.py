@@ -244,7 +244,7 @@ def test_the_proof_of_a_letter_is_what_the_first_recipient_gets_with_a_link_that
             with pytest.raises(refused):
                 trial.queue(session, "drive", to=phone(1), step=step, settings=desk.settings, now=clock.now())
     content = proof.pdf(settings=desk.settings, now=clock.now())
-    text = papers.words(content)
+    text = papers.words(content).replace(" ", "")  # a reader of PDFs takes the gap beside a figure for a blank
     first = desk.recipients()[0]
     assert first.fields["enterprise"] in text
     assert first.code in text
