@@ -18,8 +18,8 @@ from outreach.rendering.fields import FIELDS, canonical, nearest
 from outreach.rendering.paper_texts import Paper
 from outreach.settings import Settings
 
-SCALES = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6)
-"""Of type and spacing: the largest at which a paper keeps to its pages; beneath the last nobody reads it."""
+SCALES = tuple(step / 20 for step in range(30, 11, -1))
+"""Of type and spacing on a paper of so many pages: the largest that fits. Beneath the last, 0.6, nobody reads it."""
 SHEET = 4
 """Pages on a folded sheet."""
 LONGEST_VALUE = 2000
@@ -226,7 +226,7 @@ def _words(data: Mapping[str, Any]) -> list[str]:
 
 def _fitted(paper: Paper, data: Mapping[str, Any], *, settings: Settings, now: datetime) -> bytes:
     """Set a paper at the largest size of type at which it keeps to its pages; fill a folded one up with pages for notes."""
-    for scale in SCALES:
+    for scale in SCALES if paper.head.pages else (1.0,):
         content = documents.pdf(paper.layout, {**data, "scale": scale}, settings=settings, now=now)
         count = documents.pages(content)
         if count <= (paper.head.pages or count):
