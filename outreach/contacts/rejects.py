@@ -1,7 +1,7 @@
 """The list of refused rows, `FILE-退回.csv`: row, column, value and the reason in words, for whoever mends the list."""
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO
 
@@ -24,10 +24,14 @@ def beside(path: Path) -> Path:
 
 
 class RejectsFile:
-    """Written beside its place and put there at the end: an interrupted import leaves no half list, one without refusals none."""
+    """Written beside its place and put there at the end: an interrupted import leaves no half list, one without refusals none.
 
-    def __init__(self, path: Path, source: Path) -> None:
+    `words` says the reasons of another kind of list than contacts.
+    """
+
+    def __init__(self, path: Path, source: Path, *, words: Callable[[str], str] | None = None) -> None:
         self.path = path
+        self._words = words or explain
         self._part = path.with_name(path.name + ".part")
         self._rows = 0
         try:
@@ -44,7 +48,7 @@ class RejectsFile:
         for refusal in refusals:
             value = " ".join(refusal.value.split())
             value = value if len(value) <= LONGEST_VALUE else value[:LONGEST_VALUE] + "…"
-            self._writer.writerow((refusal.line, neutral(" ".join(refusal.column.split())), neutral(value), explain(refusal.reason)))
+            self._writer.writerow((refusal.line, neutral(" ".join(refusal.column.split())), neutral(value), self._words(refusal.reason)))
             self._rows += 1
 
     def keep(self) -> Path | None:
