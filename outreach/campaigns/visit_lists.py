@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from outreach.campaigns import visiting
@@ -218,7 +218,7 @@ class _Directory:
         raise workbook.Faulty(column, row.enterprise or row.credit_code, "other_town" if named and asked.limit else "enterprise_unknown")
 
 
-def _by(session: Session, query: Select[Any], key: str) -> Mapping[Any, list[Any]]:
+def _by(session: Session, query: Any, key: str) -> Mapping[Any, list[Any]]:
     found: dict[Any, list[Any]] = {}
     for row in session.execute(query):
         found.setdefault(getattr(row, key), []).append(row)

@@ -1,8 +1,8 @@
 """A workbook for each town: the enterprises that have not signed, to be visited, and beside them those that have, refused, or said our list is wrong.
 
 The first three sheets sum to the town's enterprises. The workbooks are in Chinese whatever the language, as towns get them, and so that
-the results typed into them are known again: `HEADINGS` and `RESULTS` are what an import of visits reads, the enterprise by its number
-in the hidden column.
+the results typed into them are known again: `HEADINGS` and `RESULTS` are what `visits import` reads, the enterprise and its visit by
+their numbers in the hidden columns.
 """
 
 import re
@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
-from types import MappingProxyType
 from typing import IO, Any, Unpack
 
 from sqlalchemy import ColumnElement, Executable, Row, Select, Subquery, func, select
@@ -21,43 +20,18 @@ from outreach import i18n, tokens
 from outreach.campaigns import directory, statement
 from outreach.clock import OFFICE_ZONE
 from outreach.database.pledge_tables import Correction, Refusal, Signature
-from outreach.database.tables import Campaign, Contact, Delivery, Enterprise, Recipient, RecipientEnterprise
+from outreach.database.tables import OPEN, Campaign, Contact, Delivery, Enterprise, Recipient, RecipientEnterprise
 from outreach.i18n import gettext as _
 from outreach.reports import corrections, signatures, statements, words
 from outreach.reports.signatures import Which
 from outreach.reports.tables import Column, Table
 from outreach.reports.workbook import Sheet, shown, write_book
+from outreach.visits import tasks
+from outreach.visits.tasks import Standing
+from outreach.visits.workbook import HEADINGS as HEADINGS
+from outreach.visits.workbook import HIDDEN
+from outreach.visits.workbook import RESULTS as RESULTS
 
-HEADINGS: Mapping[str, str] = MappingProxyType(
-    {
-        "id": "企业编号",
-        "enterprise": "企业名称",
-        "credit_code": "统一社会信用代码",
-        "village": "村社区",
-        "address": "地址",
-        "contact": "联系人",
-        "phone": "手机",
-        "reached": "送达情况",
-        "opened": "是否打开",
-        "note": "备注",
-        "visitor": "走访人",
-        "result": "结果",
-        "new_phone": "新手机",
-        "remark": "走访说明",
-    }
-)
-"""The sheet of those who have not signed; from `visitor` on the columns are empty, to be filled in."""
-RESULTS: Mapping[str, str] = MappingProxyType(
-    {
-        "paper": "已签纸质件",
-        "will_sign": "愿意签订",
-        "new_phone": "换了号码",
-        "closed": "已停业",
-        "refused": "拒绝签订",
-        "not_found": "未找到",
-    }
-)
-"""What a visit may result in, and the words to choose from."""
 SIGNED = {"enterprise": "企业名称", "credit_code": "统一社会信用代码", "serial": "编号", "way": "签署方式", "signed_at": "签署时间", "contact": "联系人"}
 REFUSED = {"enterprise": "企业名称", "credit_code": "统一社会信用代码", "column": "情况", "way": "方式", "time": "时间", "why": "原因"}
 WRONG = {"enterprise": "企业名称", "credit_code": "统一社会信用代码", "said": "情况", "detail": "内容", "said_at": "时间", "done": "已处理"}
@@ -72,12 +46,13 @@ NAME_LIMIT = 60
 
 @dataclass(frozen=True, slots=True)
 class Town:
-    """What a town's workbook is made of: a row an enterprise, how each was reached, and what was said of our list."""
+    """What a town's workbook is made of: a row an enterprise, how each was reached, what was said of our list, and who is to visit it."""
 
     name: str
     rows: Sequence[Row[Any]]
     reached: Mapping[int, Sequence[Row[Any]]]
     said: Mapping[int, Sequence[Row[Any]]]
+    visits: Mapping[int, Standing]
 
     def figures(self) -> dict[str, int]:
         """Return how many enterprises each sheet holds; the first three sum to `enterprises`."""
@@ -94,8 +69,9 @@ def towns(session: Session, **which: Unpack[Which]) -> Iterator[Town]:
     reached, said = _reached(session, stands, asked), _said(session, asked)
     query = _enterprises(stands).where(*chosen).order_by(Enterprise.town == "", Enterprise.town, Enterprise.id)
     rows = session.execute(query).all()
+    visits = tasks.all_standing(session, asked)
     for name, of_town in groupby(rows, key=lambda row: row.town):
-        yield Town(name, list(of_town), reached, said)
+        yield Town(name, list(of_town), reached, said, visits)
 
 
 def _campaigns(session: Session, which: Which) -> ColumnElement[bool]:
@@ -185,7 +161,7 @@ def _sheets(town: Town, unmask: bool) -> list[Sheet]:
             NOT_SIGNED_SHEET,
             HEADINGS,
             [_to_visit(row, town, unmask) for row in those("opened", "not_opened", "not_reached")],
-            hidden=("id",),
+            hidden=HIDDEN,
             choices={"result": list(RESULTS.values())},
         ),
         _sheet(SIGNED_SHEET, SIGNED, [row._asdict() for row in those("signed")]),
@@ -204,7 +180,10 @@ def _to_visit(row: Row[Any], town: Town, unmask: bool) -> dict[str, Any]:
     said = [_with_detail(kinds[one.kind], one.detail, unmask) for one in town.said.get(row.id, ())]
     pending = [_("paper {serial}: scan missing").format(serial=row.pending)] if row.pending else []
     closed = [words.exclusion("closed")] if row.closed_at else []
+    visit = town.visits.get(row.id)
     return row._asdict() | {
+        "visit": visit.id if visit else None,
+        "visitor": visit.visitor if visit and visit.state in OPEN else "",
         "phone": phone if unmask or not phone else tokens.mask(phone),
         "reached": "；".join(map(_delivery, town.reached.get(row.id, ()))),
         "opened": _("opened {day}").format(day=_day(row.opened_at)) if row.opened_at else _("not opened"),

@@ -279,15 +279,23 @@ class Standing:
     visitor: str
 
 
-def of_enterprises(session: Session, enterprises: Collection[int] | Select[Any], *, mode: str, campaign: int | None = None) -> Mapping[int, Standing]:
-    """Return the visit of each of these enterprises that has one in a launched campaign of this mode."""
+def of_enterprises(session: Session, enterprises: Collection[int], *, mode: str) -> Mapping[int, Standing]:
+    """Return the visit of each of these enterprises that has one in a campaign of this mode."""
+    return all_standing(session, and_(Campaign.mode == mode, RecipientEnterprise.enterprise_id.in_(enterprises)))
+
+
+def all_standing(session: Session, condition: ColumnElement[bool]) -> Mapping[int, Standing]:
+    """Return the visit of each enterprise that has one, by enterprise; `condition` is on Campaign and RecipientEnterprise."""
     statement = (
         select(RecipientEnterprise.enterprise_id, Delivery.id, Delivery.campaign_id, Delivery.recipient_id, Delivery.state, VisitTask.visitor)
         .join(Delivery, Delivery.recipient_id == RecipientEnterprise.recipient_id)
         .join(Campaign, Campaign.id == Delivery.campaign_id)
         .outerjoin(VisitTask, and_(VisitTask.delivery_id == Delivery.id, Delivery.state != "queued"))
-        .where(Delivery.channel == CHANNEL, Campaign.mode == mode, RecipientEnterprise.enterprise_id.in_(enterprises))
+        .where(Delivery.channel == CHANNEL, condition)
         .order_by(case((Delivery.state.in_(OPEN), 1), else_=0), Delivery.id)  # the last one stays
     )
-    rows = session.execute(statement if campaign is None else statement.where(Delivery.campaign_id == campaign))
-    return {row.enterprise_id: Standing(row.id, row.campaign_id, row.recipient_id, row.state, row.visitor or "") for row in rows}
+    found = {}
+    for enterprise, number, campaign, recipient, state, visitor in session.execute(statement):
+        assert campaign is not None and recipient is not None  # a visit belongs to a campaign
+        found[enterprise] = Standing(number, campaign, recipient, state, visitor or "")
+    return found
