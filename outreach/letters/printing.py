@@ -130,6 +130,14 @@ def again(session: Session, batch: int, number: int, *, settings: Settings) -> C
     return Chunk(row.id, at, row.made_at, at, text, letters, [papers[key] for key in letters])
 
 
+def alone(session: Session, rows: Sequence[Any], *, settings: Settings) -> Chunk:
+    """Return letters of one text to be printed again by themselves; each row is one of `directory.rows`. They are nobody's chunk."""
+    first, letters = rows[0], [row.delivery_id for row in rows]
+    text = material.text(session, first.text_id, first.campaign_id)
+    papers = material.papers(session, letters, settings=settings, at=first.made_at, forms=text.form)
+    return Chunk(0, first.made_at, first.made_at, first.made_at, text, letters, [papers[key] for key in letters])
+
+
 def _set(text: LetterText, papers: Mapping[int, Paper], *, settings: Settings, dated: datetime) -> Printed:
     made = documents.chunk(text, list(papers.values()), settings=settings, now=dated)
     return Printed(made.content, dict(zip(papers, made.pages, strict=True)))

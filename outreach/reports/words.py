@@ -219,9 +219,14 @@ def standing(id: str) -> str:
 
 
 def state(id: str, channel: str = "") -> str:
-    """Return the word for the state of a delivery or of a signature."""
+    """Return the word for the state of a delivery, of a signature or of a print batch."""
     known = {"signed": _("signed"), "pending": _("scan missing"), "withdrawn": _("withdrawn"), "superseded": _("superseded")}
-    return known.get(id) or delivery_state(id, channel)
+    return known.get(id) or batch_state(id) or delivery_state(id, channel)
+
+
+def batch_state(id: str) -> str:
+    """Return the word for the state of a print batch; nothing for what is none."""
+    return {"rendering": _("being set"), "rendered": _("printed, to be posted"), "posted": _("posted"), "discarded": _("discarded")}.get(id, "")
 
 
 def method(id: str) -> str:
@@ -345,7 +350,31 @@ def field(id: str) -> str:
         "answered_at": _("answered at"),
         "first": _("first channel"),
         "bound_at": _("WeChat bound at"),
+        **_of_print(),
     }.get(id) or column(id)
+
+
+def _of_print() -> Mapping[str, str]:
+    """Return the words of print batches and of the letters in them."""
+    return {
+        "batch": _("print batch"),
+        "letters": _("letters"),
+        "pages": _("pages"),
+        "posted": _("posted"),
+        "returned": _("returned"),
+        "pull_out": _("to pull out"),
+        "enclosures": _("enclosures"),
+        "made_at": _("made at"),
+        "made_by": _("made by"),
+        "posted_on": _("posted on"),
+        "posted_by": _("posting told by"),
+        "returned_at": _("came back at"),
+        "reprints": _("printed again"),
+        "place": _("place"),
+        "code": _("signing code"),
+        "person": _("addressee"),
+        "needless": _("why to pull out"),
+    }
 
 
 def heading(word: str) -> str:
@@ -358,6 +387,7 @@ VALUES = {
     "channel": channel,
     "first": channel,
     "reason": reason,
+    "needless": skip_reason,
     "kind": error_kind,
     "meaning": meaning,
     "deed": deed,
