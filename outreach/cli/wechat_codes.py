@@ -20,7 +20,7 @@ from outreach.cli.wechat_account import open_account
 from outreach.errors import OutreachError, UsageError
 from outreach.i18n import gettext as _
 from outreach.links import scenes
-from outreach.links.scenes import Personal
+from outreach.links.scenes import Personal, Poster
 from outreach.rendering import qr
 from outreach.reports import words, workbook
 from outreach.reports.tables import Column, Table
@@ -109,18 +109,24 @@ def poster(office: Office, label: str, out: Path) -> None:
     draw = DRAWN.get(out.suffix.lower())
     if draw is None:
         raise PictureUnknown(path=out)
-    with office.database.write() as session:
-        found = scenes.poster(session, label, now=office.now())
-    asked = not found.url
-    if asked:
-        with open_account(office) as account:
-            found = replace(found, url=account.ticket(found.scene, lasts=None).url)
-        with office.database.write() as session:
-            scenes.keep(session, [(found.scene_id, found.url, None)])
-            office.record(session, "wechat.poster", label)
+    found, asked = poster_of(office, label)
     _write(out, draw(found.url))
     document = {"label": label, "scene": found.scene, "file": str(out), "asked": asked}
     answer(office, document, [_("The QR code of the poster {label} is in {file}.").format(**document)])
+
+
+def poster_of(office: Office, label: str) -> tuple[Poster, bool]:
+    """Return the QR code of a poster, and whether the account was asked for it now. Raises NoLabel and what stops the account."""
+    with office.database.write() as session:
+        found = scenes.poster(session, label, now=office.now())
+    if found.url:
+        return found, False
+    with open_account(office) as account:
+        found = replace(found, url=account.ticket(found.scene, lasts=None).url)
+    with office.database.write() as session:
+        scenes.keep(session, [(found.scene_id, found.url, None)])
+        office.record(session, "wechat.poster", label)
+    return found, True
 
 
 def _ask(office: Office, account: Account, lacking: Sequence[Personal]) -> dict[int, Personal]:
