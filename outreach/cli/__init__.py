@@ -30,6 +30,7 @@ COMMANDS = {
     "templates": "outreach.cli.templates:templates",
     "campaign": "outreach.cli.campaigns:campaign",
     "pledges": "outreach.cli.pledges:pledges",
+    "papers": "outreach.cli.papers:papers",
     "replies": "outreach.cli.replies:replies",
     "wechat": "outreach.cli.wechat:wechat",
     "announcements": "outreach.cli.announcements:announcements",

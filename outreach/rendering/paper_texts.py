@@ -128,12 +128,17 @@ def load(name: str, folders: Sequence[Path]) -> Paper:
 
     Raises PaperMissing, PaperTextWrong, PaperUnreadable, UnknownField and what else is wrong with the text, with its line.
     """
+    origin = find(name, folders)
+    if origin is None:
+        raise PaperMissing(what="paper", name=" ".join(name.split())[:80], known=" ".join(listed(folders)))
+    return parse(origin.stem, _read(origin), origin=origin)
+
+
+def find(name: str, folders: Sequence[Path]) -> Path | None:
+    """Return the file of a paper, none where there is none."""
     stem = name.removeprefix(f"{FOLDER}/")
-    for folder in folders if _NAME.fullmatch(stem) else ():
-        path = folder / FOLDER / f"{stem}.md"
-        if path.is_file():
-            return parse(stem, _read(path), origin=path)
-    raise PaperMissing(what="paper", name=" ".join(name.split())[:80], known=" ".join(listed(folders)))
+    files = (folder / FOLDER / f"{stem}.md" for folder in folders if _NAME.fullmatch(stem))
+    return next((file for file in files if file.is_file()), None)
 
 
 def parse(name: str, source: str, *, origin: Path) -> Paper:

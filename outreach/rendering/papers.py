@@ -7,7 +7,8 @@ give the same bytes.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any
 from urllib.parse import urlsplit
 
 from outreach.clock import OFFICE_ZONE
@@ -20,8 +21,6 @@ from outreach.settings import Settings
 
 SCALES = tuple(step / 20 for step in range(30, 11, -1))
 """Of type and spacing on a paper of so many pages: the largest that fits. Beneath the last, 0.6, nobody reads it."""
-SHEET = 4
-"""Pages on a folded sheet."""
 LONGEST_VALUE = 2000
 LONGEST_QR = 300
 """Characters of an address: a code of more modules is not read off a poster across a street."""
@@ -73,6 +72,7 @@ class Made:
     """A paper that was set: the PDF, its size, its pages as read, and the sheets that it takes."""
 
     content: bytes
+    title: str
     size: str
     pages: int
     sheets: int
@@ -86,22 +86,39 @@ def make(
     now: datetime,
     address: str = "",
     size: str = "",
-    pages: Literal["screen", "print"] = "screen",
+    printed: bool = False,
 ) -> Made:
     """Set a paper with `values` (field or label -> its lines) and the QR code of `address`.
 
-    Pages for print are those of a folded paper put two on a sheet, to be printed on both sides, folded and stapled; any other paper
-    is the same either way. Raises ValueUnknown, ValuesMissing, QrMissing, PaperTooLong, GlyphMissing and what is wrong with the text.
+    Where it is to be `printed`, the pages of a folded paper are put two on a side, for both sides of the sheet; any other paper is the
+    same either way. Raises ValueUnknown, ValuesMissing, QrMissing, PaperTooLong, GlyphMissing and what is wrong with the text.
     """
-    data = _data(paper, filled(paper, values, settings=settings, now=now), settings=settings, address=address, size=size)
+    require_ready(paper, values, settings=settings, now=now, coded=bool(address), size=size)
+    if address:
+        require_public(address, settings=settings)
+    data = _data(paper, filled(paper, values, settings=settings, now=now), address=address, size=size)
     fonts.require(_words(data), fonts.shelf(settings.home), name=paper.head.title)
     content = _fitted(paper, data, settings=settings, now=now)
     count = documents.pages(content)
     if not paper.head.fold:
-        return Made(content, data["size"], count, count)
-    if pages == "print":
+        return Made(content, data["title"], data["size"], count, count)
+    if printed:
         content = folding.folded(content, now=now)
-    return Made(content, data["size"], count, count // SHEET)
+    return Made(content, data["title"], data["size"], count, count // folding.SHEET)
+
+
+def require_ready(paper: Paper, values: Values, *, settings: Settings, now: datetime, coded: bool, size: str = "") -> None:
+    """Refuse what `make` would refuse before anything is set; `coded` is whether there will be a QR code.
+
+    Raises SizeUnknown, ValuesMissing and its like, QrMissing and QrNeedless.
+    """
+    if size and size not in paper.head.size:
+        raise SizeUnknown(paper=paper.name, size=visible(size)[:20], known=" ".join(paper.head.size))
+    if coded and paper.head.qr == "none":
+        raise QrNeedless(paper=paper.name)
+    filled(paper, values, settings=settings, now=now)
+    if not coded and paper.head.qr == "required":
+        raise QrMissing(paper=paper.name)
 
 
 def filled(paper: Paper, values: Values, *, settings: Settings, now: datetime) -> dict[str, list[str]]:
@@ -109,13 +126,18 @@ def filled(paper: Paper, values: Values, *, settings: Settings, now: datetime) -
 
     Raises ValueUnknown, ValueTwice, ValueTooLong and ValuesMissing, which names all that is missing at once.
     """
-    given = _given(paper, values)
+    found = defaults(paper, settings=settings, now=now, given=_given(paper, values))
+    if missing := [field.label for field in paper.head.field if field.required and not found[field.name]]:
+        raise ValuesMissing(paper=paper.name, fields="、".join(missing), first=missing[0])
+    return found
+
+
+def defaults(paper: Paper, *, settings: Settings, now: datetime, given: Values = MappingProxyType({})) -> dict[str, list[str]]:
+    """Return the lines of every field of a paper as they are before anybody fills it in, but for those that were given."""
     office = _office(settings, now) | {name: lines[0] for name, lines in given.items() if name in FIELDS and lines}
     found = {name: [text] for name, text in office.items()}
     for field in paper.head.field:
-        found[field.name] = given.get(field.name) or _default(paper, field.default, field.text_of, office, settings)
-    if missing := [field.label for field in paper.head.field if field.required and not found[field.name]]:
-        raise ValuesMissing(paper=paper.name, fields="、".join(missing), first=missing[0])
+        found[field.name] = list(given.get(field.name, ())) or _default(paper, field.default, field.text_of, office, settings)
     return found
 
 
@@ -171,11 +193,9 @@ def _written(paper: Paper, text: str, fields: Mapping[str, Any]) -> str:
         raise templates.failure(error, code, file=paper.file, first_line=1) from error
 
 
-def _data(paper: Paper, lines: Mapping[str, list[str]], *, settings: Settings, address: str, size: str) -> dict[str, Any]:
+def _data(paper: Paper, lines: Mapping[str, list[str]], *, address: str, size: str) -> dict[str, Any]:
     """Return what the layout reads."""
     head = paper.head
-    if size and size not in head.size:
-        raise SizeUnknown(paper=paper.name, size=size, known=" ".join(head.size))
     fields = {name: "、".join(parts) for name, parts in lines.items()}
     every = {**fields, **{canonical(field.label): fields[field.name] for field in head.field}}
     document = markup.parse(paper.source, every, file=paper.file, known=every.keys())
@@ -186,22 +206,10 @@ def _data(paper: Paper, lines: Mapping[str, list[str]], *, settings: Settings, a
         "values": dict(lines),
         "items": [{"name": field.name, "label": field.label, "group": field.group, "lines": lines[field.name]} for field in head.field],
         "size": size or head.size[0],
-        "qr": _qr(paper, address, settings),
+        "qr": qr.svg(address) if address else None,
         "scale": 1.0,
         "blanks": 0,
     }
-
-
-def _qr(paper: Paper, address: str, settings: Settings) -> str | None:
-    """Return the QR code as SVG, none where there is no address."""
-    if not address:
-        if paper.head.qr == "required":
-            raise QrMissing(paper=paper.name)
-        return None
-    if paper.head.qr == "none":
-        raise QrNeedless(paper=paper.name)
-    require_public(address, settings=settings)
-    return qr.svg(address)
 
 
 def require_public(address: str, *, settings: Settings) -> None:
@@ -233,6 +241,6 @@ def _fitted(paper: Paper, data: Mapping[str, Any], *, settings: Settings, now: d
             break
     else:
         raise PaperTooLong(file=paper.file, pages=paper.head.pages)
-    if paper.head.fold and count % SHEET:
-        return documents.pdf(paper.layout, {**data, "scale": scale, "blanks": -count % SHEET}, settings=settings, now=now)
+    if paper.head.fold and count % folding.SHEET:
+        return documents.pdf(paper.layout, {**data, "scale": scale, "blanks": -count % folding.SHEET}, settings=settings, now=now)
     return content
