@@ -37,7 +37,7 @@ class Which(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """An enterprise that is to be seen."""
+    """An enterprise that is to be seen; `settled` where it need not be asked any more, or is closed."""
 
     id: int
     name: str
@@ -45,6 +45,7 @@ class Place:
     town: str
     village: str
     address: str
+    settled: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,15 +239,16 @@ def _people(session: Session, ids: Collection[int]) -> dict[int, tuple[str, str]
 def _places(session: Session, recipients: Collection[int]) -> dict[int, list[Place]]:
     """Return the enterprises that each recipient speaks for."""
     statement = (
-        select(RecipientEnterprise.recipient_id, Enterprise.id, Enterprise.name, Enterprise.credit_code)
-        .add_columns(Enterprise.town, Enterprise.village, Enterprise.address)
+        select(RecipientEnterprise.recipient_id, Enterprise, Campaign.approved_at)
         .join(Enterprise, Enterprise.id == RecipientEnterprise.enterprise_id)
+        .join(Campaign, Campaign.id == RecipientEnterprise.campaign_id)
         .where(RecipientEnterprise.recipient_id.in_(recipients))
         .order_by(Enterprise.id)
     )
     found: dict[int, list[Place]] = defaultdict(list)
-    for recipient, number, name, code, *where in session.execute(statement):
-        found[recipient].append(Place(number, name, code or "", *where))
+    for recipient, one, approved in session.execute(statement):
+        settled = one.closed_at is not None or bool(one.settled_at and approved and one.settled_at > approved)
+        found[recipient].append(Place(one.id, one.name, one.credit_code or "", one.town, one.village, one.address, settled))
     return found
 
 
