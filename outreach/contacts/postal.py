@@ -6,7 +6,7 @@ enterprise in the same building, and an address that is mended is another one, t
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, ScalarSelect, and_, case, exists, literal, or_, select
+from sqlalchemy import ColumnElement, ScalarSelect, and_, exists, func, literal, or_, select
 from sqlalchemy.orm import aliased
 
 from outreach.database.tables import Address, Enterprise, RecipientEnterprise
@@ -32,20 +32,17 @@ def usable(enterprise: Any = Enterprise) -> ColumnElement[bool]:
     return and_(enterprise.address != "", enterprise.closed_at.is_(None), ~returned)
 
 
-def addressee(recipient: ColumnElement[int], *, approved_at: ColumnElement[Any]) -> ScalarSelect[int]:
+def addressee(recipient: ColumnElement[int], *, approved_at: ColumnElement[Any]) -> ColumnElement[int]:
     """Return the enterprise to whose address a recipient's letter goes: of those spoken for that have one, the first that is still asked.
 
-    Enterprises whose letters came back are last: their letter is then refused, and the reason is known. Null where none has an address.
+    Where letters came back from all of them it is the first of these: its letter is then refused, and the reason is known. Null where
+    none has an address.
     """
-    spoken, marked = aliased(RecipientEnterprise), aliased(Address)
-    mine = aliased(Enterprise)
-    settled = and_(mine.settled_at.is_not(None), mine.settled_at > approved_at)
-    return (
-        select(mine.id)
-        .join(spoken, spoken.enterprise_id == mine.id)
-        .outerjoin(marked, and_(marked.channel == CHANNEL, marked.value == value(mine)))
-        .where(spoken.recipient_id == recipient, mine.address != "")
-        .order_by(case((or_(marked.suppressed_at.is_not(None), mine.closed_at.is_not(None)), 1), else_=0), case((settled, 1), else_=0), mine.id)
-        .limit(1)
-        .scalar_subquery()
-    )
+
+    def first(*conditions: ColumnElement[bool]) -> ScalarSelect[int]:
+        spoken = aliased(RecipientEnterprise)
+        mine = (spoken.recipient_id == recipient, Enterprise.id == spoken.enterprise_id, Enterprise.address != "")
+        return select(func.min(Enterprise.id)).where(*mine, *conditions).correlate_except(Enterprise, spoken).scalar_subquery()
+
+    unsettled = or_(Enterprise.settled_at.is_(None), Enterprise.settled_at <= approved_at)
+    return func.coalesce(first(usable(), unsettled), first(usable()), first())

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypedDict
 
-from sqlalchemy import ColumnElement, Row, Select, and_, case, exists, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Row, ScalarSelect, Select, and_, case, exists, func, or_, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
 from outreach.database.paper_tables import VisitResult, VisitTask
@@ -128,17 +128,13 @@ _first = aliased(Enterprise, name="first_enterprise")
 
 def _main() -> ColumnElement[Any]:
     """Return the enterprise by which a visit is sorted: of those spoken for the first that is still to be asked."""
-    mine, spoken = aliased(Enterprise), aliased(RecipientEnterprise)
-    settled = and_(mine.settled_at.is_not(None), mine.settled_at > Campaign.approved_at)
-    return (
-        select(mine.id)
-        .join(spoken, spoken.enterprise_id == mine.id)
-        .where(spoken.recipient_id == Recipient.id)
-        .order_by(case((or_(settled, mine.closed_at.is_not(None)), 1), else_=0), mine.id)
-        .limit(1)
-        .correlate(Recipient, Campaign)
-        .scalar_subquery()
-    )
+
+    def first(*conditions: ColumnElement[bool]) -> ScalarSelect[Any]:
+        mine = (RecipientEnterprise.recipient_id == Recipient.id, Enterprise.id == RecipientEnterprise.enterprise_id)
+        return select(func.min(Enterprise.id)).where(*mine, *conditions).correlate(Recipient, Campaign).scalar_subquery()
+
+    unsettled = or_(Enterprise.settled_at.is_(None), Enterprise.settled_at <= Campaign.approved_at)
+    return func.coalesce(first(unsettled, Enterprise.closed_at.is_(None)), first())
 
 
 def _whom() -> ColumnElement[Any]:
