@@ -17,6 +17,7 @@ from outreach.database.tables import Campaign, CampaignStep, Delivery, Enterpris
 from outreach.errors import NotFound, Refused
 from outreach.letters import documents, material
 from outreach.letters.documents import LetterText
+from outreach.letters.printing import Chunk
 from outreach.outbox import carried
 from outreach.rendering import fonts
 from outreach.rendering.characters import visible
@@ -60,6 +61,14 @@ class Unsettable:
 
 
 @dataclass(frozen=True, slots=True)
+class Inspected:
+    """What is due, looked through: `apart` are those that cannot be set, by delivery; `proofs` show what is wrong with a text or its layout."""
+
+    apart: Mapping[int, Unsettable]
+    proofs: Sequence[Chunk]
+
+
+@dataclass(frozen=True, slots=True)
 class Made:
     """What a print run took: due = letters + skipped + apart + left."""
 
@@ -68,7 +77,7 @@ class Made:
     letters: int = 0
     skipped: Mapping[str, int] = field(default_factory=dict)
     apart: int = 0
-    """Those that cannot be set, as `unsettable` named them; they stay queued."""
+    """Those that cannot be set, as `inspect` named them; they stay queued."""
     left: int = 0
     """Those beyond the limit that was given."""
 
@@ -90,15 +99,24 @@ def campaign(session: Session, name: str, *, settings: Settings, lock: bool = Fa
     return Sending(*found)
 
 
-def unsettable(session: Session, name: str, *, settings: Settings, town: str = "", now: datetime) -> dict[int, Unsettable]:
-    """Return which of a campaign's due letters cannot be set, by delivery: their names hold a character that no font here has."""
-    rows = [row for row in _due(session, campaign(session, name, settings=settings), settings=settings, town=town, now=now) if row.refusal is None]
-    found: dict[int, Unsettable] = {}
+def inspect(session: Session, name: str, *, settings: Settings, town: str = "", now: datetime) -> Inspected:
+    """Look through what is due before a batch is made of it: which letters cannot be set, and some of each text to try."""
+    found = campaign(session, name, settings=settings)
+    rows = [row for row in _due(session, found, settings=settings, town=town, now=now) if row.refusal is None]
+    apart: dict[int, Unsettable] = {}
+    proofs: list[Chunk] = []
     for text_id, same in groupby(sorted(rows, key=lambda row: (row.text_id, row.id)), key=lambda row: row.text_id):
-        text = material.text(session, text_id, rows[0].campaign_id)
-        for some in material.slices(list(same)):
-            found |= _unsettable(session, text, some, settings=settings, now=now)
-    return found
+        text, of_text = material.text(session, text_id, found.id), list(same)
+        for some in material.slices(of_text):
+            apart |= _unsettable(session, text, some, settings=settings, now=now)
+        if settable := [row.id for row in of_text if row.id not in apart]:
+            proofs.append(_proof(session, text, sorted({settable[0], settable[len(settable) // 2], settable[-1]}), settings=settings, now=now))
+    return Inspected(apart, proofs)
+
+
+def _proof(session: Session, text: LetterText, letters: Sequence[int], *, settings: Settings, now: datetime) -> Chunk:
+    papers = material.papers(session, letters, settings=settings, at=now, forms=text.form)
+    return Chunk(0, now, now, now, text, letters, [papers[key] for key in letters])
 
 
 def _unsettable(session: Session, text: LetterText, rows: Sequence[Row[Any]], *, settings: Settings, now: datetime) -> dict[int, Unsettable]:
@@ -111,6 +129,13 @@ def _unsettable(session: Session, text: LetterText, rows: Sequence[Row[Any]], *,
         if characters:
             found[row.id] = Unsettable(papers[row.id].code, row.enterprise, " ".join(dict.fromkeys(characters)))
     return found
+
+
+def open_batches(session: Session, name: str, *, settings: Settings, town: str = "") -> list[int]:
+    """Return the batches of a campaign that are being set, or are printed and not posted."""
+    mine = select(PrintBatch.id).join(Campaign, Campaign.id == PrintBatch.campaign_id).where(Campaign.name == name, Campaign.mode == settings.mode)
+    mine = mine.where(PrintBatch.state.in_(("rendering", "rendered"))).order_by(PrintBatch.id)
+    return list(session.scalars(mine.where(PrintBatch.town == town) if town else mine))
 
 
 def make(

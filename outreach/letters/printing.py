@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, delete, exists, or_, select, update
+from sqlalchemy import Row, delete, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from outreach.contacts import postal
@@ -108,6 +108,29 @@ def record(session: Session, chunk: Chunk, printed: Printed, *, settings: Settin
     return True
 
 
+def release(session: Session, chunk: Chunk) -> None:
+    """Let go of a chunk that will not be set now."""
+    session.execute(update(PrintChunk).where(PrintChunk.id == chunk.id, PrintChunk.lease_until == chunk.lease_until).values(lease_until=None))
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far the setting of a campaign's batches is, in letters; `open` are those that are not set yet."""
+
+    letters: int
+    open: int
+    batches: int
+    """That are not printed to the end."""
+
+
+def standing(session: Session, batches: Collection[int]) -> Standing:
+    """Return how far the setting of these batches is."""
+    mine = select(Letter.pages == 0, func.count()).where(Letter.batch_id.in_(batches)).group_by(Letter.pages == 0)
+    counts = {bool(unset): count for unset, count in session.execute(mine)}
+    going = select(func.count()).select_from(PrintBatch).where(PrintBatch.id.in_(batches), PrintBatch.state == "rendering")
+    return Standing(sum(counts.values()), counts.get(True, 0), session.execute(going).scalar_one())
+
+
 def finish(session: Session, *, settings: Settings) -> list[int]:
     """Call each batch printed whose last chunk is set, its letters numbered without a gap; one that no letter is left of is discarded."""
     complete = select(PrintBatch).where(_of_mode(settings), *_complete()).order_by(PrintBatch.id).with_for_update(skip_locked=True)
@@ -130,12 +153,15 @@ def again(session: Session, batch: int, number: int, *, settings: Settings) -> C
     return Chunk(row.id, at, row.made_at, at, text, letters, [papers[key] for key in letters])
 
 
-def alone(session: Session, rows: Sequence[Any], *, settings: Settings) -> Chunk:
-    """Return letters of one text to be printed again by themselves; each row is one of `directory.rows`. They are nobody's chunk."""
+def alone(session: Session, rows: Sequence[Any], *, settings: Settings, now: datetime) -> Chunk:
+    """Return letters of one text to be set by themselves, dated as the first was made: each row has the columns of `directory.rows`.
+
+    They are nobody's chunk. Sheets for signing are printed behind them for those who have not answered now.
+    """
     first, letters = rows[0], [row.delivery_id for row in rows]
     text = material.text(session, first.text_id, first.campaign_id)
-    papers = material.papers(session, letters, settings=settings, at=first.made_at, forms=text.form)
-    return Chunk(0, first.made_at, first.made_at, first.made_at, text, letters, [papers[key] for key in letters])
+    papers = material.papers(session, letters, settings=settings, at=now, forms=text.form)
+    return Chunk(0, first.made_at, first.made_at, now, text, letters, [papers[key] for key in letters])
 
 
 def _set(text: LetterText, papers: Mapping[int, Paper], *, settings: Settings, dated: datetime) -> Printed:
@@ -154,7 +180,7 @@ def _fault(chunk: Chunk, paper: Paper, *, settings: Settings) -> OutreachError |
 
 def _judged(session: Session, letters: Sequence[int], *, settings: Settings, now: datetime) -> Sequence[int] | None:
     """Return which of these letters may still go; the others leave their batch. None, and nothing is changed, while their campaign rests."""
-    state_of = dict(session.execute(select(Delivery.id, Delivery.state).where(Delivery.id.in_(letters))).tuples().all())
+    state_of: dict[int, str] = dict(session.execute(select(Delivery.id, Delivery.state).where(Delivery.id.in_(letters))).all())
     judged = session.execute(carried.due(postal.CHANNEL, mode=settings.mode, now=now).where(Delivery.id.in_(letters))).all()
     refusals = {row.id: row.refusal for row in judged}
     queued = [key for key in letters if state_of.get(key) == "queued"]

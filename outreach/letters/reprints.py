@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import groupby
 from typing import Any
 
@@ -42,17 +43,17 @@ class Reprint:
         return [row.code for row, now in zip(self.rows, self.to, strict=True) if (row.enterprise, row.address) != now]
 
 
-def find(session: Session, codes: Sequence[str], *, settings: Settings) -> Reprint:
+def find(session: Session, codes: Sequence[str], *, settings: Settings, now: datetime) -> Reprint:
     """Return letters by their codes, in that order. Raises LettersUnknown, NotSet and AddressGone."""
     rows = list(directory.require(session, codes, settings=settings).values())
     if unset := next((row for row in rows if row.state == "queued"), None):
         raise NotSet(what="letter", code=unset.code, batch=unset.batch_id)
     wanted = select(Enterprise.id, Enterprise.name, Enterprise.address).where(Enterprise.id.in_([row.enterprise_id for row in rows]))
-    now = {row.id: (row.name, row.address) for row in session.execute(wanted)}
-    if gone := next((row for row in rows if not now[row.enterprise_id][1]), None):
+    to = {row.id: (row.name, row.address) for row in session.execute(wanted)}
+    if gone := next((row for row in rows if not to[row.enterprise_id][1]), None):
         raise AddressGone(what="letter", code=gone.code, enterprise=gone.enterprise)
-    parts = [printing.alone(session, list(same), settings=settings) for _key, same in groupby(rows, key=lambda row: (row.text_id, row.campaign_id))]
-    return Reprint(rows, [now[row.enterprise_id] for row in rows], parts)
+    parts = [printing.alone(session, list(same), settings=settings, now=now) for _key, same in groupby(rows, key=lambda row: (row.text_id, row.campaign_id))]
+    return Reprint(rows, [to[row.enterprise_id] for row in rows], parts)
 
 
 def pdf(found: Reprint, *, settings: Settings) -> bytes:

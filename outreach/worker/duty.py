@@ -11,12 +11,12 @@ import uvloop
 from outreach import clock
 from outreach.campaigns import ladder, progress
 from outreach.database.engine import Database
-from outreach.letters import printing
 from outreach.outbox import receipts, senders, sending, settle
 from outreach.outbox.sending import Outbox
 from outreach.pledges import confirming, sealing
 from outreach.settings import Settings
 from outreach.worker import alive
+from outreach.worker.press import Press
 
 TICK = timedelta(seconds=1)
 ROUND = timedelta(seconds=3)
@@ -25,8 +25,6 @@ BLOCKS = timedelta(minutes=1)
 """How often blocks of evidence are closed."""
 BLOCKS_AT_ONCE = 25
 """How many blocks a tick closes at most: what a whole drive left behind must not hold up the sending."""
-SETTING = 4
-"""How many times as long as it took to set the longest chunk of letters a lease lasts at least: on a slow machine it must not run out each time."""
 
 
 class Duty:
@@ -35,7 +33,6 @@ class Duty:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._started_at = self._next_look = self._next_block = self._next_confirmation = clock.now()
-        self._longest = timedelta(0)
 
     @cached_property
     def database(self) -> Database:
@@ -49,6 +46,10 @@ class Duty:
     def _runner(self) -> asyncio.Runner:
         return asyncio.Runner(loop_factory=uvloop.new_event_loop)
 
+    @cached_property
+    def _press(self) -> Press:
+        return Press(self.database, self.settings)
+
     @property
     def outbox(self) -> Outbox:
         """The outbox of this office."""
@@ -61,22 +62,7 @@ class Duty:
 
     def render(self) -> bool:
         """Set one chunk of letters; return whether there was one. What sends has its turn between two chunks."""
-        with self.database.read() as session:
-            if not printing.waits(session, settings=self.settings):
-                return False
-        begun = clock.now()
-        with self.database.write() as session:
-            printing.finish(session, settings=self.settings)
-            chunk = printing.claim(session, settings=self.settings, lease=max(self.settings.lease, SETTING * self._longest), now=begun)
-        if chunk is None:
-            return False
-        printed = printing.set_letters(chunk, settings=self.settings)
-        self._longest = max(self._longest, clock.now() - begun)
-        with self.database.write() as session:
-            printing.record(session, chunk, printed, settings=self.settings, now=clock.now())
-        with self.database.write() as session:
-            printing.finish(session, settings=self.settings)
-        return True
+        return self._press.set_next()
 
     def tick(self) -> None:
         """Look after what waits: leases that ran out, unknown outcomes, late receipts, canaries, due steps, finished campaigns, evidence, signatures."""
