@@ -31,6 +31,7 @@ COMMANDS = {
     "campaign": "outreach.cli.campaigns:campaign",
     "pledges": "outreach.cli.pledges:pledges",
     "papers": "outreach.cli.papers:papers",
+    "visits": "outreach.cli.visits:visits",
     "replies": "outreach.cli.replies:replies",
     "wechat": "outreach.cli.wechat:wechat",
     "announcements": "outreach.cli.announcements:announcements",
