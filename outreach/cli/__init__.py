@@ -32,6 +32,7 @@ COMMANDS = {
     "pledges": "outreach.cli.pledges:pledges",
     "papers": "outreach.cli.papers:papers",
     "visits": "outreach.cli.visits:visits",
+    "letters": "outreach.cli.letters:letters",
     "replies": "outreach.cli.replies:replies",
     "wechat": "outreach.cli.wechat:wechat",
     "announcements": "outreach.cli.announcements:announcements",
