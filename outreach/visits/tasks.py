@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypedDict
 
-from sqlalchemy import ColumnElement, Row, ScalarSelect, Select, and_, case, exists, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Row, ScalarSelect, Select, and_, case, func, or_, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
 from outreach.database.paper_tables import VisitResult, VisitTask
@@ -137,20 +137,6 @@ def _main() -> ColumnElement[Any]:
     return func.coalesce(first(unsettled, Enterprise.closed_at.is_(None)), first())
 
 
-def _whom() -> ColumnElement[Any]:
-    """Return the contact to ask for: the one who was written to, else the first of the enterprise."""
-    person, written = aliased(Contact), aliased(RecipientContact)
-    known = exists().where(written.recipient_id == Recipient.id, written.contact_id == person.id).correlate(Recipient, person)
-    return (
-        select(person.id)
-        .where(person.enterprise_id == _first.id, person.erased_at.is_(None))
-        .order_by(case((known, 0), else_=1), person.rank, person.id)
-        .limit(1)
-        .correlate(Recipient, _first)
-        .scalar_subquery()
-    )
-
-
 def joined(columns: Sequence[Any]) -> Select[Any]:
     """Select columns of visits, joined with recipient, campaign, step, first enterprise and whose list they are on."""
     return (
@@ -184,7 +170,6 @@ _COLUMNS: list[Any] = [
     VisitTask.visitor,
     VisitTask.issued_at,
     _first.id.label("enterprise_id"),
-    _whom().label("contact_id"),
 ]
 
 
@@ -197,11 +182,11 @@ def _beyond(session: Session, query: Select[Any], after: int | None) -> Select[A
 
 
 def _filled(session: Session, rows: Sequence[Row[Any]]) -> Iterator[Task]:
-    people = _people(session, {row.contact_id for row in rows if row.contact_id})
+    people = _people(session, {row.recipient_id: row.enterprise_id for row in rows})
     places = _places(session, {row.recipient_id for row in rows})
     tried = _tried(session, {row.recipient_id for row in rows})
     for row in rows:
-        contact, phone = people.get(row.contact_id, ("", ""))
+        contact, phone = people.get(row.recipient_id, ("", ""))
         spoken = sorted(places[row.recipient_id], key=lambda place: place.id != row.enterprise_id)
         yield Task(
             id=row.id,
@@ -227,9 +212,21 @@ def _filled(session: Session, rows: Sequence[Row[Any]]) -> Iterator[Task]:
         )
 
 
-def _people(session: Session, ids: Collection[int]) -> dict[int, tuple[str, str]]:
-    rows = session.execute(select(Contact.id, Contact.name, Contact.phone).where(Contact.id.in_(ids)))
-    return {row.id: (row.name, row.phone) for row in rows}
+def _people(session: Session, asked: Mapping[int, int]) -> dict[int, tuple[str, str]]:
+    """Return name and phone of whom to ask for, by recipient: at the enterprise the contact who was written to, else its first."""
+    written = select(RecipientContact.recipient_id, RecipientContact.contact_id).where(RecipientContact.recipient_id.in_(asked))
+    known = {tuple(row) for row in session.execute(written)}
+    columns = (Contact.id, Contact.enterprise_id, Contact.name, Contact.phone)
+    alive = select(*columns).where(Contact.enterprise_id.in_(set(asked.values())), Contact.erased_at.is_(None))
+    people: dict[int, list[Any]] = defaultdict(list)
+    for row in session.execute(alive.order_by(Contact.rank, Contact.id)):
+        people[row.enterprise_id].append(row)
+    found = {}
+    for recipient, enterprise in asked.items():
+        if mine := people[enterprise]:
+            chosen = next((row for row in mine if (recipient, row.id) in known), mine[0])
+            found[recipient] = (chosen.name, chosen.phone)
+    return found
 
 
 def _places(session: Session, recipients: Collection[int]) -> dict[int, list[Place]]:
