@@ -21,6 +21,10 @@ from outreach.reports.tables import Column, Table
 from outreach.settings import LOOPBACK, Settings
 
 
+SHOWN = 4
+"""Fields that the list names; `fields` shows all."""
+
+
 class TwoCodes(UsageError):
     """Give --qr URL or --label PLACE, not both: a paper has one QR code."""
 
@@ -157,7 +161,8 @@ def _in_words(row: Mapping[str, Any]) -> dict[str, str]:
     """Return what people read in place of ids and lists."""
     codes = {"none": "", "optional": _("if wanted"), "required": _("needed")}
     source = _("own") if row["source"] == "own" else _("came with the program")
-    return {"source": source, "needs": "、".join(row["needs"]), "sizes": " ".join(row["sizes"]).upper(), "qr": codes[row["qr"]]}
+    needs = "、".join(row["needs"][:SHOWN]) + (f"…（{len(row['needs'])}）" if len(row["needs"]) > SHOWN else "")
+    return {"source": source, "needs": needs, "sizes": " ".join(row["sizes"]).upper(), "qr": codes[row["qr"]]}
 
 
 def _to_fill_in(title: str, rows: list[dict[str, Any]]) -> str:

@@ -146,10 +146,11 @@ def parse(name: str, source: str, *, origin: Path) -> Paper:
     head, body, line = frontmatter.split(source, file=str(origin))
     paper = Paper(name, origin, source, _head(head, file=str(origin)))
     _require_fields(paper)
-    known = [canonical(word) for word in paper.names()]
+    words = [*paper.names()]
+    known = {canonical(word) for word in words}
     for text, first in [(body, line), *((text, 1) for text in _texts_of_head(paper))]:
         for used in sorted(language.prepare(text, name=name, file=paper.file, first_line=first).fields.difference(known)):
-            raise UnknownField(file=paper.file, field=used, nearest=nearest(used, known) or " ".join(known))
+            raise UnknownField(file=paper.file, field=FIELDS.get(used, used), nearest=nearest(used, words) or " ".join(words))
     return paper
 
 

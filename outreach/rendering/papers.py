@@ -137,7 +137,7 @@ def defaults(paper: Paper, *, settings: Settings, now: datetime, given: Values =
     office = _office(settings, now) | {name: lines[0] for name, lines in given.items() if name in FIELDS and lines}
     found = {name: [text] for name, text in office.items()}
     for field in paper.head.field:
-        found[field.name] = list(given.get(field.name, ())) or _default(paper, field.default, field.text_of, office, settings)
+        found[field.name] = list(given[field.name]) if field.name in given else _default(paper, field.default, field.text_of, office, settings)
     return found
 
 
