@@ -161,7 +161,7 @@ def _texts_of_head(paper: Paper) -> list[str]:
 
 def _head(head: str, *, file: str) -> Head:
     try:
-        return Head(**tomllib.loads(head))
+        return Head.model_validate(tomllib.loads(head))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join(str(part + 1) if isinstance(part, int) else part for part in first["loc"])
@@ -170,9 +170,10 @@ def _head(head: str, *, file: str) -> Head:
             model: type[BaseModel] = PaperField if first["loc"][0] == "field" else Head
             why = NoSuchKey(nearest=nearest(str(first["loc"][-1]), list(model.model_fields)) or " ".join(model.model_fields))
         raise PaperTextWrong(file=file, key=key, why=why) from error
-    except (ValueError, RecursionError, TypeError) as error:
-        why_broken = reasons.of_file(error) if isinstance(error, ValueError) else str(error)
-        raise PaperTextWrong(file=file, key=frontmatter.FENCE, why=why_broken) from error
+    except RecursionError as error:
+        raise language.TooDeep(file=file, line=1) from error
+    except ValueError as error:
+        raise PaperTextWrong(file=file, key=frontmatter.FENCE, why=reasons.of_file(error)) from error
 
 
 def _require_fields(paper: Paper) -> None:

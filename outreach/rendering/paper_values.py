@@ -45,7 +45,7 @@ def read(path: Path) -> dict[str, list[str]]:
             text = file.read(LARGEST).decode("utf-8-sig")
         found = tomllib.loads(text, parse_float=str) if path.suffix.lower() == ".toml" else json.loads(text, parse_float=str, parse_constant=str)
     except json.JSONDecodeError as error:
-        raise ValuesUnreadable(file=path, why=reasons.AtPlace(line=error.lineno, column=error.colno, why=reasons.Reason(detail=error.msg))) from error
+        raise ValuesUnreadable(file=path, why=reasons.AtPlace(line=error.lineno, column=error.colno, why=reasons.OddCharacter())) from error
     except (OSError, ValueError) as error:
         raise ValuesUnreadable(file=path, why=reasons.of_file(error)) from error
     except RecursionError as error:
