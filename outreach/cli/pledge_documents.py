@@ -4,24 +4,17 @@ What sets and seals is imported by the verb that needs it: it would double the s
 """
 
 from pathlib import Path
+from typing import Any
 
 import click
 from sqlalchemy import select
 
 from outreach.cli.base import Group, Office, acting, option, pass_office
 from outreach.cli.files import OUT, whole_file
-from outreach.cli.output import answer, command, note, require_document
+from outreach.cli.output import answer, command, require_document
 from outreach.clock import OFFICE_ZONE, wire
 from outreach.database.tables import Enterprise
-from outreach.errors import UsageError
 from outreach.i18n import gettext as _
-
-MANY = 500
-"""Sheets that take longer than a second or two to set."""
-
-
-class FormsOfNothing(UsageError):
-    """Name the codes whose sheets are to be printed, or --campaign NAME for all who have not signed; not both."""
 
 
 def add_to(group: Group) -> None:
@@ -32,31 +25,26 @@ def add_to(group: Group) -> None:
 
 @click.command("form", cls=Group.command_class)
 @click.argument("codes", metavar="[CODE]…", nargs=-1)
-@option("--campaign", "campaign", metavar="NAME", help="All of this campaign who have not signed, by town.")
-@option("--town", default="", metavar="T", help="Only this town.")
+@option("--campaign", "campaign", metavar="NAME", help="All of this campaign who have not answered, by town.")
+@option("--town", "towns", multiple=True, metavar="T", help="Only this town; may be repeated. Without codes and --campaign: all there who were asked.")
+@option("--village", "villages", multiple=True, metavar="V", help="Only this village or community; may be repeated.")
+@option("--audience", metavar="EXPR", help="Only whom this audience expression selects.")
+@option("--event", default="", metavar="TITLE", help="The event at which they are laid out: stands on each sheet.")
+@option(
+    "--blank",
+    type=click.IntRange(1, 5000),
+    metavar="N",
+    help="So many for whoever walks in, to be filled in by hand; behind those of codes or --campaign.",
+)
+@option("--pledge", default="", metavar="NAME", help="The pledge on --blank sheets, where it is not that of the newest campaign.")
 @option("--out", type=OUT, required=True, metavar="FILE", help="The PDF to write.")
 @pass_office
-def form(office: Office, codes: tuple[str, ...], campaign: str | None, town: str, out: Path) -> None:
-    """Print the sheets for signing by hand, one page an enterprise, each with its own QR code."""
-    from outreach.pledges import sheets
+def form(office: Office, /, **asked: Any) -> None:
+    """Print the sheets for signing by hand, one page an enterprise, each with its own QR code; and blank ones for an event."""
+    from outreach.cli import pledge_forms
 
     require_document(office)
-    if bool(codes) is bool(campaign):
-        raise FormsOfNothing(what="")
-    town = office.own_town() or town
-    with office.database.read() as session:
-        if campaign:
-            batches = sheets.of_campaign(session, campaign, settings=office.settings, town=town)
-        else:
-            batches = sheets.of_codes(session, codes, settings=office.settings, town=town)
-    count = sum(len(batch.sheets) for batch in batches)
-    if count > MANY:
-        note(_("Setting {count} sheets …").format(count=count))
-    content = sheets.pdf(batches, settings=office.settings, now=office.now())
-    with whole_file(out) as stream:
-        stream.write(content)
-    lines = [_("Sheets to sign by hand: {count}, in {path}.").format(count=count, path=out)]
-    answer(office, {"sheets": count, "file": str(out), "bytes": len(content)}, lines, next_step="outreach pledges record-paper --help")
+    pledge_forms.print_forms(office, **asked)
 
 
 @click.command("pdf", cls=Group.command_class)

@@ -13,8 +13,9 @@ from outreach.clock import OFFICE_ZONE
 from outreach.database.pledge_tables import Signature
 from outreach.database.tables import PledgeVersion
 from outreach.errors import Refused
-from outreach.rendering import documents, fonts, ink, markup, qr
+from outreach.rendering import documents, fonts, ink, layouts, markup, qr
 from outreach.rendering.characters import visible
+from outreach.rendering.layouts import Layout
 from outreach.settings import Settings
 
 PROOF = "平台存证：记录内容、时间和核验方式，不等同于电子公章。"
@@ -35,8 +36,11 @@ SIZES = ("16pt", "14.5pt", "13pt", "11.5pt", "10.5pt")
 """Of the text of a sheet: the largest at which every sheet is one page."""
 
 
-AT_ONCE = 500
-"""Sheets set in one go: a thousand take 450 MB, measured."""
+AT_ONCE = 50
+"""Sheets set in one go. What the setter remembers of the last parts grows with them: with 50 a run of any length stays at 410 MB, with 500
+it takes a gigabyte (measured); 50 are no slower."""
+BY_HAND = "　　　　　　"
+"""What stands in a text in place of what somebody writes in."""
 
 
 class SheetTooLong(Refused):
@@ -49,13 +53,17 @@ class NotCounted(Refused):
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """What is printed on one enterprise's sheet: `address` stands in the QR code, `code` beneath it in letters."""
+    """What is printed on one enterprise's sheet: `address` stands in the QR code, `code` beneath it in letters; `event` is where it is laid out.
+
+    One without a code is for whoever walks in: enterprise and code are written by hand, and its QR code leads to the office's page.
+    """
 
     enterprise: str
     town: str
     code: str
     address: str
     fields: Mapping[str, Any] = field(default_factory=dict)
+    event: str = ""
 
 
 def signed_pdf(signature: Signature, version: PledgeVersion, *, settings: Settings, fields: Mapping[str, Any] = MappingProxyType({}), seal: str = "") -> bytes:
@@ -100,32 +108,50 @@ def _unread(signature: Signature) -> bool:
 def sheets_pdf(version: PledgeVersion, sheets: Sequence[Sheet], *, settings: Settings, now: datetime, at_once: int = AT_ONCE) -> bytes:
     """Return the sheets for signing by hand in one PDF, one page each. Raises SheetTooLong and GlyphMissing.
 
-    Up to `at_once` sheets are one PDF/A-2b; more are set in parts and put together, so that memory stays bounded.
+    Up to `at_once` sheets are one PDF/A-2b; more are set in parts and put together.
     """
-    shelf, pages = fonts.shelf(settings.home), []
-    for sheet in sheets:
-        page = _sheet(version, sheet)
-        fonts.require(_words(page), shelf, name=sheet.enterprise)
-        pages.append(page)
-    parts = [_sheets_part(version, pages[start : start + at_once], settings=settings, now=now) for start in range(0, len(pages), at_once)]
+    parts = list(sheet_parts(version, sheets, settings=settings, now=now, at_once=at_once))
     return parts[0] if len(parts) == 1 else documents.joined(parts, now=now)
 
 
-def _sheets_part(version: PledgeVersion, pages: Sequence[Mapping[str, Any]], *, settings: Settings, now: datetime) -> bytes:
+def sheet_parts(version: PledgeVersion, sheets: Sequence[Sheet], *, settings: Settings, now: datetime, at_once: int = AT_ONCE) -> Iterator[bytes]:
+    """Yield the sheets as PDFs of `at_once` pages each, so that memory stays bounded. Raises SheetTooLong and GlyphMissing."""
+    shelf, layout = fonts.shelf(settings.home), layouts.load("pledge/sheet", settings.template_folders)
+    for start in range(0, len(sheets), at_once):
+        pages = []
+        for sheet in sheets[start : start + at_once]:
+            page = _sheet(version, sheet)
+            fonts.require(_words(page), shelf, name=sheet.enterprise)
+            pages.append(page)
+        yield _sheets_part(version, layout, pages, settings=settings, now=now, tags=len(sheets) <= at_once)
+
+
+def lacking(sheet: Sheet, *, settings: Settings) -> str:
+    """Return the characters of a sheet's own words that no font has, each named with its number; nothing where all can be set."""
+    own = [sheet.enterprise, sheet.town, sheet.event, *(value for value in sheet.fields.values() if isinstance(value, str))]
+    return fonts.named(fonts.missing(visible("".join(own)), fonts.shelf(settings.home)))
+
+
+def _sheets_part(version: PledgeVersion, layout: Layout, pages: Sequence[Mapping[str, Any]], *, settings: Settings, now: datetime, tags: bool) -> bytes:
+    """Set so many sheets at the largest size at which each is one page; tags are for a file of one part, and lost when parts are joined."""
+    for size in SIZES:
+        data = _said(version, settings) | {"sheets": pages, "size": size}
+        made = layouts.compile(layout, data, settings=settings, now=now, tags=tags)
+        if documents.pages(made) == len(pages):
+            return made
+    raise SheetTooLong(what="sheet", pledge=version.pledge)
+
+
+def _said(version: PledgeVersion, settings: Settings) -> dict[str, Any]:
+    """Return what every sheet says."""
     hotline = str(version.fields.get("hotline", settings.hotline))
-    data = {
+    return {
         "title": version.title,
         "office": str(version.fields.get("office", settings.office_name)),
         "return": f"请签名盖章后交所在镇（街道）劳动保障机构，或交上门走访的工作人员。核实请自行拨打{hotline}。",
         "privacy": "签署人信息仅用于核对和统计签订情况；《个人信息处理告知书》可扫码阅读，或向本机关索取。",
         "promise": "自愿签订，不收费用，不索要密码和银行卡。",
-        "sheets": pages,
     }
-    for size in SIZES:
-        made = documents.pdf("pledge/sheet", data | {"size": size}, settings=settings, now=now)
-        if documents.pages(made) == len(pages):
-            return made
-    raise SheetTooLong(what="sheet", pledge=version.pledge)
 
 
 def verify_address(serial: str, settings: Settings) -> str:
@@ -134,11 +160,12 @@ def verify_address(serial: str, settings: Settings) -> str:
 
 
 def _sheet(version: PledgeVersion, sheet: Sheet) -> dict[str, Any]:
-    fields = _fields(version, sheet.enterprise, {"town": sheet.town, "code": sheet.code, **sheet.fields})
+    fields = _fields(version, sheet.enterprise or BY_HAND, {"town": sheet.town, "code": sheet.code or BY_HAND, **sheet.fields})
     document = markup.parse(version.source, fields, file=f"pledge/{version.pledge}.md")
     return {
         "enterprise": visible(sheet.enterprise),
         "town": visible(sheet.town),
+        "event": visible(sheet.event),
         "code": sheet.code,
         "qr": qr.svg(sheet.address),
         "blocks": markup.to_data(document),
