@@ -1,5 +1,6 @@
 """`outreach papers` at the command line: listed, asked for their fields, filled in from options and files, and made whole."""
 
+import csv
 import json
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 from gateway import Gateway
+from openpyxl import Workbook
 from papers import codes, words
 from sqlalchemy import select
 
@@ -77,6 +79,7 @@ def test_the_fields_of_a_paper_are_shown_and_written_as_a_file_to_fill_in(run: R
         "file": str(paper),
         "bytes": paper.stat().st_size,
         "size": "a2",
+        "papers": 1,
         "pages": 1,
         "sheets": 1,
         "layout": "screen",
@@ -100,6 +103,40 @@ def test_values_come_from_a_file_and_an_option_goes_before_it(run: Run, tmp_path
     said = words(paper.read_bytes()).replace(" ", "")
     assert "二＝=二" in said and "2026年1月18日" in said and "甲、7" in said
     assert codes(paper.read_bytes()) == [URL]
+
+
+ROWS = [
+    ["序号", "活动名称", "time", "活动地点", "活动地点"],
+    ["1", "第一场", "1月18日", "甲广场", ""],
+    ["", "", "", "", ""],
+    ["2", "第二场", "1月19日", "乙广场\n东门", "丙厅"],
+]
+
+
+@pytest.mark.parametrize("ending", ["csv", "xlsx"])
+def test_a_list_gives_a_paper_for_each_of_its_rows(run: Run, tmp_path: Path, ending: str) -> None:
+    path, out = tmp_path / f"events.{ending}", tmp_path / "events.pdf"
+    if ending == "csv":
+        with path.open("w", encoding="gb18030", newline="") as stream:
+            csv.writer(stream).writerows(ROWS)
+    else:
+        book = Workbook()
+        for row in ROWS:
+            book.active.append(row)
+        book.save(path)
+    code, answered, err = run("make", "event-poster", "--data", str(path), "--set", "主办单位=本局", "--qr", URL, "--out", str(out), "--format", "json")
+    made = json.loads(answered)
+    assert (code, made["papers"], made["pages"], made["bytes"]) == (0, 2, 2, out.stat().st_size) and "序号" in err
+    assert codes(out.read_bytes()) == [URL, URL]
+    said = words(out.read_bytes()).replace(" ", "")
+    assert said.index("第一场") < said.index("甲广场") < said.index("第二场") < said.index("乙广场、东门、丙厅") and said.count("本局") == 2
+
+
+def test_of_a_list_the_row_that_lacks_something_is_named_and_nothing_is_written(run: Run, tmp_path: Path) -> None:
+    path, out = tmp_path / "events.csv", tmp_path / "events.pdf"
+    path.write_text("活动名称,活动时间,活动地点\n第一场,1月18日,甲广场\n第二场,,\n", "utf-8")
+    code, _out, err = run("make", "event-poster", "--data", str(path), "--qr", URL, "--out", str(out))
+    assert (code, out.exists()) == (1, False) and "row 3" in err and "活动时间、活动地点" in err and err.count("\n") == 1
 
 
 def test_a_booklet_for_print_says_how_it_is_printed_and_folded(run: Run, tmp_path: Path) -> None:
@@ -137,6 +174,10 @@ def test_a_qr_code_that_leads_nowhere_but_here_is_remarked_upon(run: Run, tmp_pa
         (["make", "booklet", "--data", "odd.json"], 1, "咨询地点"),
         (["make", "booklet", "--data", "latin.toml"], 1, "UTF-8"),
         (["make", "booklet", "--format", "csv"], 2, "csv"),
+        (["make", "booklet", "--data", "none.csv"], 1, "none.csv"),
+        (["make", "booklet", "--data", "other.csv"], 1, "咨询地点"),
+        (["make", "booklet", "--data", "head.csv"], 1, "no row"),
+        (["make", "booklet", "--data", "many.csv"], 1, "500"),
         (["fields", "nothing"], 1, "nothing"),
     ],
 )
@@ -146,6 +187,7 @@ def test_a_mistake_is_answered_in_one_line_and_nothing_is_written(
     monkeypatch.chdir(tmp_path)
     files = {"a.txt": b"", "list.json": b"[1]", "bad.json": b'{"a": "b"\n"c"}', "bad.toml": b'a = "b"\nc', "deep.json": b"[" * 100_000}
     files |= {"odd.json": '{"咨询地点": [{"a": 1}]}'.encode(), "latin.toml": b'a = "\xff"'}
+    files |= {"other.csv": "甲,乙\n1,2\n".encode(), "head.csv": "咨询地点\n".encode(), "many.csv": ("咨询地点\n" + "某地\n" * 501).encode()}
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
     out = tmp_path / "out.pdf"

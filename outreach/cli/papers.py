@@ -3,26 +3,33 @@
 What sets is imported by the verb that needs it: it would double the start of every other.
 """
 
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import click
+from rich.console import Console
+from rich.progress import track
 
+from outreach.cli import paper_lists
 from outreach.cli.base import Office, group, option, pass_office
 from outreach.cli.files import OUT, whole_file
 from outreach.cli.output import answer, command, note, require_document, show
-from outreach.errors import OutreachError, UsageError
+from outreach.errors import BadInput, OutreachError, UsageError
 from outreach.i18n import gettext as _
 from outreach.i18n import say
 from outreach.rendering.fields import FIELDS
+from outreach.rendering.paper_texts import Paper
 from outreach.reports.tables import Column, Table
 from outreach.settings import LOOPBACK, Settings
 
-
 SHOWN = 4
 """Fields that the list names; `fields` shows all."""
+MANY = 10
+"""Papers that take longer than a second or two to set."""
 
 
 class TwoCodes(UsageError):
@@ -85,7 +92,7 @@ def fields(office: Office, name: str, out: Path | None) -> None:
 @papers.command("make")
 @click.argument("name")
 @option("--set", "pairs", metavar="FIELD=VALUE", multiple=True, help="Fill in a field; once more for a further line of it.")
-@option("--data", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Fill in what this file of TOML or JSON says.")
+@option("--data", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Fill in what this TOML, JSON, workbook (a paper a row) says.")
 @option("--qr", metavar="URL", help="The address in its QR code.")
 @option("--label", metavar="PLACE", help="A QR code of the office's account in WeChat; PLACE tells where the paper hangs.")
 @option("--size", metavar="SIZE", help="Such as a3; without it, the first that the paper names.")
@@ -103,26 +110,67 @@ def make(
     pages: str,
     out: Path,
 ) -> None:
-    """Make a paper as a PDF: fill it in, and set it."""
-    from outreach.rendering import paper_texts, paper_values
+    """Make a paper as a PDF: fill it in, and set it. A workbook or CSV gives a paper for each of its rows, all in one PDF."""
+    from outreach.rendering import documents, paper_texts, paper_values
     from outreach.rendering import papers as making
 
     require_document(office)
     if qr and label:
-        raise TwoCodes(what="qr")
+        raise TwoCodes()
     settings, now = office.settings, office.now()
     paper = paper_texts.load(name, settings.template_folders)
-    values = paper_values.over(paper, paper_values.pairs(pairs), paper_values.read(data) if data else {})
-    making.require_ready(paper, values, settings=settings, now=now, coded=bool(qr or label), size=size or "")
+    given = paper_values.pairs(pairs)
+    filled = [(row, paper_values.over(paper, given, values)) for row, values in _data(data, paper)]
+    for row, values in filled:
+        with _naming(data, row):
+            making.require_ready(paper, values, settings=settings, now=now, coded=bool(qr or label), size=size or "")
     address = _asked(office, label) if label else qr or ""
-    made = making.make(paper, values, settings=settings, now=now, address=address, size=size or "", printed=pages == "print")
+    made = []
+    for row, values in _with_bar(filled):
+        with _naming(data, row):
+            made.append(making.make(paper, values, settings=settings, now=now, address=address, size=size or "", printed=pages == "print"))
+    content = made[0].content if len(made) == 1 else documents.joined([one.content for one in made], now=now)
     with whole_file(out) as stream:
-        stream.write(made.content)
+        stream.write(content)
     if address and urlsplit(address).hostname in LOOPBACK:
         note(_("Note: the QR code leads to this machine only: {address}").format(address=address))
-    document = {"paper": paper.name, "title": made.title, "file": str(out), "bytes": len(made.content), "size": made.size}
-    document |= {"pages": made.pages, "sheets": made.sheets, "layout": pages, "qr": address or None}
+    document = {"paper": paper.name, "title": made[0].title, "file": str(out), "bytes": len(content), "size": made[0].size, "papers": len(made)}
+    document |= {"pages": sum(one.pages for one in made), "sheets": sum(one.sheets for one in made), "layout": pages, "qr": address or None}
     answer(office, document, _made_lines(document, folds=paper.head.fold), next_step=_("open {path}").format(path=out))
+
+
+Filled = tuple[int, dict[str, list[str]]]
+"""The row of a list, 0 where there is none, and the lines of every field."""
+
+
+def _data(path: Path | None, paper: Paper) -> list[Filled]:
+    """Return what a file says: of one paper, or of one a row."""
+    from outreach.rendering import paper_values
+
+    if path is None:
+        return [(0, {})]
+    if path.suffix.lower() not in paper_lists.ENDINGS:
+        return [(0, paper_values.read(path))]
+    rows, others = paper_lists.read(path, paper)
+    if others:
+        note(_("Left out, for they are no fields of this paper: {headings}").format(headings=" ".join(others)))
+    return rows
+
+
+@contextmanager
+def _naming(path: Path | None, row: int) -> Iterator[None]:
+    """Say which row of a list it was that cannot be made."""
+    try:
+        yield
+    except BadInput as error:
+        if row:
+            raise paper_lists.RowRefused(file=path, row=row, why=error) from error
+        raise
+
+
+def _with_bar(filled: Sequence[Filled]) -> Iterable[Filled]:
+    """Give them one by one, and show on stderr how far it is, where that is a terminal."""
+    return track(filled, _("Papers"), console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty() or len(filled) < MANY)
 
 
 def _asked(office: Office, label: str) -> str:
@@ -135,7 +183,10 @@ def _asked(office: Office, label: str) -> str:
 
 def _made_lines(document: Mapping[str, Any], *, folds: bool) -> Iterator[str]:
     shown = {**document, "size": document["size"].upper()}
-    yield _("{title}: {size}, pages {pages}, in {file}").format(**shown)
+    if document["papers"] > 1:
+        yield _("{title}: papers {papers}, {size}, pages {pages}, in {file}").format(**shown)
+    else:
+        yield _("{title}: {size}, pages {pages}, in {file}").format(**shown)
     if folds and document["layout"] == "print":
         yield _("Print on both sides, turned over the short edge; fold the pile and staple it. Sheets a booklet: {sheets}").format(**shown)
     elif folds:

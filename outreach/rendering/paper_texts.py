@@ -130,7 +130,7 @@ def load(name: str, folders: Sequence[Path]) -> Paper:
     """
     origin = find(name, folders)
     if origin is None:
-        raise PaperMissing(what="paper", name=" ".join(name.split())[:80], known=" ".join(listed(folders)))
+        raise PaperMissing(name=" ".join(name.split())[:80], known=" ".join(listed(folders)))
     return parse(origin.stem, _read(origin), origin=origin)
 
 

@@ -61,7 +61,7 @@ def pairs(given: Iterable[str]) -> dict[str, list[str]]:
     for pair in given:
         field, sign, value = pair.partition("=")
         if not sign or not field.strip():
-            raise PairWrong(what="pair", pair=visible(pair)[:80])
+            raise PairWrong(pair=visible(pair)[:80])
         found.setdefault(field.strip(), []).append(value)
     return found
 

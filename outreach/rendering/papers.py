@@ -21,6 +21,7 @@ from outreach.settings import Settings
 
 SCALES = tuple(step / 20 for step in range(30, 11, -1))
 """Of type and spacing on a paper of so many pages: the largest that fits. Beneath the last, 0.6, nobody reads it."""
+MOST_PAGES = 200
 LONGEST_VALUE = 2000
 LONGEST_QR = 300
 """Characters of an address: a code of more modules is not read off a poster across a street."""
@@ -234,13 +235,17 @@ def _words(data: Mapping[str, Any]) -> list[str]:
 
 def _fitted(paper: Paper, data: Mapping[str, Any], *, settings: Settings, now: datetime) -> bytes:
     """Set a paper at the largest size of type at which it keeps to its pages; fill a folded one up with pages for notes."""
-    for scale in SCALES if paper.head.pages else (1.0,):
-        content = documents.pdf(paper.layout, {**data, "scale": scale}, settings=settings, now=now)
-        count = documents.pages(content)
-        if count <= (paper.head.pages or count):
-            break
-    else:
-        raise PaperTooLong(file=paper.file, pages=paper.head.pages)
-    if paper.head.fold and count % folding.SHEET:
-        return documents.pdf(paper.layout, {**data, "scale": scale, "blanks": -count % folding.SHEET}, settings=settings, now=now)
-    return content
+    scales = SCALES if paper.head.pages else (1.0,)
+    fitting, low, high = b"", 0, len(scales)
+    while low < high:
+        middle = (low + high) // 2
+        content = documents.pdf(paper.layout, {**data, "scale": scales[middle]}, settings=settings, now=now)
+        if documents.pages(content) <= (paper.head.pages or MOST_PAGES):
+            fitting, high = content, middle
+        else:
+            low = middle + 1
+    if not fitting:
+        raise PaperTooLong(file=paper.file, pages=paper.head.pages or MOST_PAGES)
+    if paper.head.fold and (over := documents.pages(fitting) % folding.SHEET):
+        return documents.pdf(paper.layout, {**data, "scale": scales[low], "blanks": folding.SHEET - over}, settings=settings, now=now)
+    return fitting
