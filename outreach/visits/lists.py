@@ -54,7 +54,9 @@ def issue(session: Session, visitor: str, which: Which, *, again: bool = False, 
     skipped = _skip(session, which, now=now)
     wanted = [Delivery.id.in_(carried.due(tasks.CHANNEL, mode=which["mode"], now=now).with_only_columns(Delivery.id)), *tasks.conditions(which)]
     rows = tasks.joined([Delivery.id]).where(*wanted).order_by(*tasks.ORDER)
-    given = carried.accept(session, session.scalars(rows.limit(limit) if limit else rows).all(), now=now)
+    given: set[int] = set()
+    while due := session.scalars(rows if limit is None else rows.limit(limit - len(given))).all():
+        given |= carried.accept(session, due, now=now)  # what somebody else took meanwhile is not due any more
     _write_down(session, given, visitor, by=by, now=now)
     left = None if limit is None else limit - len(given)
     taken, held = _take_over(session, visitor, which, again=again, limit=left, by=by, now=now)
