@@ -360,12 +360,16 @@ TIMES = {
     "delivery": ("due_at", "claimed_at", "lease_until", "final_at"),
     "sender": ("breaker_until", "quota_until", "refreshed_at"),
     "address": ("cap_from",),
-    "campaign": ("approved_at", "launched_at"),
+    "campaign": ("approved_at", "launched_at", "finished_at"),
     "campaign_step": ("until",),
     "recipient": ("opened_at", "stopped_at"),
     "enterprise": ("settled_at",),
     "signature": ("signed_at", "ended_at"),
     "refusal": ("declined_at",),
+    "print_batch": ("made_at", "posted_on"),
+    "print_chunk": ("lease_until", "rendered_at"),
+    "letter": ("posted_at", "returned_at"),
+    "visit_result": ("visited_on",),
 }
 """What time's passing is told by."""
 
