@@ -125,7 +125,7 @@ def test_what_a_board_lacks_is_named_all_at_once(tmp_path: Path, now: datetime) 
     assert raised.value.data["fields"] == "建设单位、分包单位、公共法律服务热线"
 
 
-HOSTILE = ['#panic("x")', '#read("/etc/passwd")', "【】[]*_$`~@<>\\", "**星** # 井 ---", "{{7*7}}{% if %}<b>&amp;", "=1+1", "\\u{41}//x", "喆龑堃"]
+HOSTILE = ['#panic("x")', '#read("/etc/passwd")', "【】[]*_$`~@<>\\", "**星** # 井 ---", "{{7*7}}{% if %}<b>&amp;", "\\u{41}//x", "𠮷㴪喆龑"]
 
 
 @pytest.mark.parametrize("value", HOSTILE)
@@ -155,7 +155,11 @@ def test_a_long_value_makes_the_type_smaller_and_stays_on_the_page(tmp_path: Pat
         assert all(left > 0 and right < width and bottom > 0 and top < height for left, bottom, right, top in boxes)
 
 
-def test_what_nobody_sees_is_taken_out_of_a_value(tmp_path: Path, now: datetime) -> None:
+def test_what_nobody_sees_is_taken_out_of_a_value_and_a_line_end_begins_a_line(tmp_path: Path, now: datetime) -> None:
+    office = settings(tmp_path)
+    paper = paper_texts.load("rights-board", office.template_folders)
+    filled = papers.filled(paper, {**BOARD, "分包单位": ["甲队\n\n乙队", " ", "丙队"]}, settings=office, now=now)
+    assert filled["subcontractors"] == ["甲队", "乙队", "丙队"]
     assert "某甲乙公司" in words(made(tmp_path, "rights-board", {**BOARD, "建设单位": ["某甲\u202e\u0000乙公司"]}, now).content)
 
 

@@ -45,7 +45,7 @@ def read(path: Path, paper: Paper) -> tuple[list[tuple[int, dict[str, list[str]]
         values: dict[str, list[str]] = {}
         for heading, cell in zip(headings, cells, strict=False):
             if heading in names and cell.strip():
-                values.setdefault(heading, []).extend(cell.splitlines())
+                values.setdefault(heading, []).append(cell)
         found.append((number, values))
     if not found:
         raise NoRows(file=path)

@@ -152,7 +152,7 @@ def _given(paper: Paper, values: Values) -> dict[str, list[str]]:
             raise ValueTwice(paper=paper.name, field=word)
         if (length := sum(map(len, lines))) > LONGEST_VALUE:
             raise ValueTooLong(paper=paper.name, field=word, longest=LONGEST_VALUE, length=length)
-        given[names[word]] = [text for line in lines if (text := visible(line).strip())]
+        given[names[word]] = [text for given_line in lines for line in given_line.splitlines() if (text := visible(line).strip())]
     return given
 
 
