@@ -341,7 +341,7 @@ def _close(session: Session, items: Sequence[_Item], *, now: datetime) -> None:
     for key, at in _met_before(session, gone).items():
         met[key] = max(met.get(key, at), at)
     closed: list[dict[str, Any]] = [{"id": key, "closed_at": at, "updated_at": now} for key, at in gone.items() if key not in met or met[key] <= at]
-    bulk.update_rows(session, Enterprise, closed, keys=["id"], sets=["closed_at", "updated_at"], where="d.closed_at is null")
+    bulk.update_rows(session, Enterprise, closed, keys=["id"], sets=["closed_at", "updated_at"], where="(d.closed_at is null or d.closed_at < v.closed_at)")
     shut = session.execute(select(Enterprise.id, Enterprise.closed_at).where(Enterprise.id.in_(met), Enterprise.closed_at.is_not(None))).all()
     alive = [row.id for row in shut if row.closed_at < met[row.id]]
     session.execute(update(Enterprise).where(Enterprise.id.in_(alive)).values(closed_at=None, updated_at=now))

@@ -92,12 +92,15 @@ def judge(session: Session, deliveries: Collection[int]) -> None:
             reasons[key] = "not_found" if any(result == "not_found" for result, _at in vain.values()) else "closed"
     for at in sorted(news):
         carried.arrive(session, news[at], at=at, reasons=reasons)
+    why = [{"id": key, "reason": reason} for key, reason in sorted(reasons.items())]
+    bulk.update_rows(session, Delivery, why, keys=["id"], sets=["reason"], where="d.state = 'undelivered'")  # in vain before, for another reason
 
 
 def _latest(session: Session, deliveries: Collection[int]) -> dict[int, dict[int, tuple[str, datetime]]]:
-    """Return the last result of each enterprise, visit by visit."""
+    """Return the last result of each enterprise, visit by visit; that nobody was there for once is none."""
     columns = (VisitResult.delivery_id, VisitResult.enterprise_id, VisitResult.result, VisitResult.visited_on)
-    rows = session.execute(select(*columns).where(VisitResult.delivery_id.in_(deliveries)).order_by(VisitResult.visited_on, VisitResult.id))
+    wanted = select(*columns).where(VisitResult.delivery_id.in_(deliveries), VisitResult.result.in_((*MADE, *IN_VAIN)))
+    rows = session.execute(wanted.order_by(VisitResult.visited_on, VisitResult.id))
     found: dict[int, dict[int, tuple[str, datetime]]] = defaultdict(dict)
     for delivery, enterprise, result, at in rows:
         if delivery is not None:
