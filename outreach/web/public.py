@@ -6,7 +6,6 @@ A GET changes nothing, for apps fetch links before anybody taps them.
 import asyncio
 import logging
 from typing import Any
-from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,8 +19,7 @@ from outreach.errors import BadInput, OutreachError
 from outreach.i18n import gettext as _
 from outreach.links import guessing, resolving
 from outreach.links.resolving import LinkUnknown, Visitor
-from outreach.pledges import copies, onetime
-from outreach.pledges.copies import Copy
+from outreach.pledges import onetime
 from outreach.pledges.signing import SignatureUnknown
 from outreach.settings import Settings
 from outreach.web import forms, texts
@@ -29,7 +27,8 @@ from outreach.web.deeds import Deed, Kind, NoCorrection, NoEnterprise
 from outreach.web.forms import SignForm
 from outreach.web.groups import GroupCommit
 from outreach.web.pages import HEADERS, Endpoint, Pages, hint, language, query, redirect
-from outreach.web.verifying import VerifyDoor, require_serial
+from outreach.web.papers import PaperDoor
+from outreach.web.verifying import VerifyDoor
 from outreach.web.wechat import WeChatDoor
 
 CONFUSABLE = frozenset("0O1ILU")
@@ -62,14 +61,14 @@ class PublicDoor:
             ("POST", "/p/{token}/decline", self.decline),
             ("POST", "/p/{token}/correct", self.correct),
             ("POST", "/p/{token}/withdraw", self.withdraw),
-            ("GET", "/p/{token}/pdf/{serial}", self.download),
             ("GET", "/p/{token}/{deed}", self.back),
             ("GET", "/o/{token}", self.offer_opt_out),
             ("POST", "/o/{token}", self.opt_out),
         ]
         own = [Route(path, self.guarded(act), methods=[method]) for method, path, act in ways]
         verifying = VerifyDoor(self._settings, self._database, self.pages)
-        return [*self._wechat.routes(self.guarded), *own, *verifying.routes(self.guarded)]
+        papers = PaperDoor(self._settings, self._database)
+        return [*self._wechat.routes(self.guarded), *papers.routes(self.guarded), *own, *verifying.routes(self.guarded)]
 
     def guarded(self, act: Endpoint) -> Endpoint:
         """Answer in the reader's language, and whatever goes wrong with a page that says so."""
@@ -191,26 +190,6 @@ class PublicDoor:
         if deed.error is not None:
             raise deed.error
         return deed
-
-    async def download(self, request: Request) -> Response:
-        """Hand out the PDF of a signature to whoever speaks for its enterprise; set and sealed when it is first asked for."""
-        copy = await asyncio.to_thread(self._copy, request.path_params["token"], require_serial(request.path_params["serial"]))
-        name = quote(f"{_('Pledge')}-{copy.name}")
-        disposition = f"attachment; filename=\"{copy.name}\"; filename*=UTF-8''{name}"
-        return Response(copy.content, media_type="application/pdf", headers={**HEADERS, "Content-Disposition": disposition})
-
-    def _copy(self, token: str, serial: str) -> Copy:
-        now = clock.now()
-        with self._database.read() as session:
-            visitor = resolving.resolve(session, token, settings=self._settings, now=now)
-            material = copies.material(session, serial)
-        if material.signature.enterprise_id not in {one.id for one in visitor.enterprises}:
-            raise SignatureUnknown(what="signature", name=serial, serial=serial)
-        if material.copy is not None:
-            return material.copy
-        copy = copies.made(material, settings=self._settings, now=now)
-        with self._database.write() as session:
-            return copies.keep(session, copy)
 
     async def send_code(self, request: Request) -> Response:
         """Send a one-time code to the registered phone."""
