@@ -209,7 +209,7 @@ class _Directory:
     def _by_name(self, row: Row, asked: Asked) -> Any:
         town = row.town or asked.town or asked.limit
         named = [one for one in self.by_name.get(row.enterprise, ()) if not (row.credit_code and one.credit_code)]
-        fitting = [one for one in named if not town or one.town == town]
+        fitting = [one for one in named if not town or one.town == town] or [one for one in named if not one.town]
         if len(fitting) == 1:
             return fitting[0]
         if fitting:
