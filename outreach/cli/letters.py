@@ -12,6 +12,7 @@ import click
 from sqlalchemy.orm import Session
 
 from outreach import tokens
+from outreach.campaigns import directory as campaigns
 from outreach.cli import letters_print
 from outreach.cli import report_choice as choice
 from outreach.cli.base import Office, acting, group, option, pass_office
@@ -22,7 +23,7 @@ from outreach.contacts import reading
 from outreach.database.paper_tables import RETURN_REASONS
 from outreach.errors import UsageError
 from outreach.i18n import gettext as _
-from outreach.letters import directory, posting, returns
+from outreach.letters import directory, posting, reprints, returns
 from outreach.links import resolving
 from outreach.reports import letters as lists
 from outreach.reports.tables import Table
@@ -78,6 +79,9 @@ def batches(office: Office, campaign: str | None, shown: int | None, town: str |
         if shown is not None:
             _show(office, session, shown, limit=limit, after=after, out=out)
             return
+        choice.require_town(session, own or None)
+        if campaign:
+            campaigns.named(session, campaign)
         which: dict[str, Any] = {"settings": office.settings, "campaign": campaign, "town": own}
         if not lists.batches_table(session, limit=0, **which).total:
             note(_("Nothing was printed so far."))
@@ -207,7 +211,7 @@ def _reject(line: int, value: str, reason: str) -> dict[str, Any]:
 def _returned_lines(document: Mapping[str, Any]) -> Iterator[str]:
     line = _("Read {read} = not returned after all {changed} + as before {already} + refused {rejected}") if document["undo"] else ""
     yield (line or _("Read {read} = returned {changed} + returned before {already} + refused {rejected}")).format(**document)
-    said = {"unknown": _("no letter was printed with this code"), "no_code": _("there is no code in this line")}
+    said = {"unknown": _("no letter was printed with this code"), "no_code": _("there is no signing code in this line, or a mistyped one")}
     for one in document["rejects"][:SHOWN]:
         yield _("  line {line}: {value}: {why}").format(line=one["line"], value=one["value"], why=said[one["reason"]])
     if len(document["rejects"]) > SHOWN:
@@ -221,8 +225,6 @@ def _returned_lines(document: Mapping[str, Any]) -> Iterator[str]:
 @acting
 def reprint(office: Office, codes: tuple[str, ...], out: Path, envelope: bool) -> None:
     """Print single letters again, to where their enterprises are now."""
-    from outreach.letters import reprints
-
     require_document(office)
     with office.database.read() as session:
         _require_own(office, session, (), codes)
@@ -240,8 +242,12 @@ def reprint(office: Office, codes: tuple[str, ...], out: Path, envelope: bool) -
     lines = [_("Printed again: letters {count}, in {path}.").format(count=len(found.rows), path=out)]
     if found.moved:
         lines.append(_("To another address than before: {codes}").format(codes=" ".join(found.moved)))
-    back = [row.code for row in found.rows if row.returned_at is not None]
-    answer(office, document, lines, next_step=command("outreach letters posted", *back) if back else "")
+    back = {row.code for row in found.rows if row.returned_at is not None}
+    if unmended := sorted(back - set(found.moved)):
+        lines.append(_("These came back, and their address is still the same; mend it before they go out again: {codes}").format(codes=" ".join(unmended)))
+    ready = sorted(back & set(found.moved))
+    step = command("outreach letters posted", *ready) if ready else "outreach contacts import FILE" if unmended else ""
+    answer(office, document, lines, next_step=step)
 
 
 @letters.command("discard")

@@ -1,7 +1,4 @@
-"""`outreach letters render`: batches of what is due, set by the workers or here, and the files that the print house and the post are given.
-
-What sets letters is imported when it runs: it would double the start of every other verb.
-"""
+"""`outreach letters render`: batches of what is due, set by the workers or here, and the files that the print house and the post are given."""
 
 import contextlib
 import hashlib
@@ -23,11 +20,12 @@ from outreach.cli.files import FileUnwritable, whole_file
 from outreach.cli.output import answer, command, note, require_document
 from outreach.errors import Refused, UsageError
 from outreach.i18n import gettext as _
-from outreach.letters import batches, directory, printing, pulling
+from outreach.letters import batches, directory, output, printing, pulling
 from outreach.letters.batches import PER_BATCH, Inspected, Made
 from outreach.reports import letters as lists
 from outreach.reports import town_books, words, workbook
 from outreach.worker import alive as workers
+from outreach.worker.press import Press
 
 LOOK = 0.3
 QUIET = 2.0
@@ -76,6 +74,7 @@ def render(office: Office, campaign: str, folder: Path, town: str | None, per_ba
         _write_one(office, campaign, number, folder)
         return
     with office.database.read() as session:
+        choice.require_town(session, own or None)
         looked = batches.inspect(session, campaign, settings=office.settings, town=own, now=office.now())
     for proof in looked.proofs:
         printing.set_letters(proof, settings=office.settings)
@@ -127,8 +126,6 @@ def _make_folder(folder: Path) -> None:
 
 def _wait(office: Office, campaign: str, going: Sequence[int]) -> bool:
     """Wait until these batches are set, setting them here where no worker does; return whether the campaign rests and some are not."""
-    from outreach.worker.press import Press
-
     press, moved, open_ = Press(office.database, office.settings), time.monotonic(), -1
     with _progress() as show:
         while True:
@@ -186,8 +183,6 @@ def _is_set(office: Office, number: int) -> bool:
 
 
 def _write_one(office: Office, campaign: str, number: int, folder: Path) -> None:
-    from outreach.letters import output
-
     with office.database.read() as session:
         found = output.batch(session, number, settings=office.settings)
     office.require_town(found.town)
@@ -200,8 +195,6 @@ def _write_one(office: Office, campaign: str, number: int, folder: Path) -> None
 
 def _write(office: Office, number: int, folder: Path) -> dict[str, Any]:
     """Write the files of a batch, each whole or not at all, and say what is in them."""
-    from outreach.letters import output
-
     settings = office.settings
     with office.database.read() as session:
         batch = output.batch(session, number, settings=settings)

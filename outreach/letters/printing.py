@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, delete, exists, func, or_, select, update
+from sqlalchemy import Row, case, delete, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from outreach.contacts import postal
@@ -125,10 +125,10 @@ class Standing:
 
 def standing(session: Session, batches: Collection[int]) -> Standing:
     """Return how far the setting of these batches is."""
-    mine = select(Letter.pages == 0, func.count()).where(Letter.batch_id.in_(batches)).group_by(Letter.pages == 0)
-    counts = {bool(unset): count for unset, count in session.execute(mine)}
+    mine = select(func.count(), func.count(case((Letter.pages == 0, 1)))).where(Letter.batch_id.in_(batches))
+    letters, unset = session.execute(mine).one()
     going = select(func.count()).select_from(PrintBatch).where(PrintBatch.id.in_(batches), PrintBatch.state == "rendering")
-    return Standing(sum(counts.values()), counts.get(True, 0), session.execute(going).scalar_one())
+    return Standing(letters, unset, session.execute(going).scalar_one())
 
 
 def finish(session: Session, *, settings: Settings) -> list[int]:
