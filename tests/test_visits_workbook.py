@@ -212,10 +212,10 @@ FAULTS = {
 
 def test_every_fault_is_refused_by_name_and_the_rest_goes_in(desk: Office, tmp_path: Path) -> None:
     plain, invited, one, two, elsewhere = desk.enterprises(5)
-    for key, where in ((plain, "平常的"), (invited, "受邀的"), (one, "两家同名"), (two, "两家同名"), (elsewhere, "别镇的")):
-        live(desk, key, name=where, town="丙镇" if key == elsewhere else "甲镇")
     live(desk, two, credit_code="91330282MA2AF1234N")
     live(desk, one, credit_code="91330282MA2AF5678T")
+    for key, where in ((plain, "平常的"), (invited, "受邀的"), (one, "两家同名"), (two, "两家同名"), (elsewhere, "别镇的")):
+        live(desk, key, name=where, town="丙镇" if key == elsewhere else "甲镇")
     live(desk, invited, town="丁镇")
     desk.asking(town="丁镇", steps=SEEN)
     live(desk, invited, town="甲镇")

@@ -71,54 +71,56 @@ def _round(task: Task) -> tuple[str, str, str, int]:
     return task.visitor, task.places[0].town, task.campaign, task.text_id
 
 
-def pdf(made: Sequence[Round], *, tried: Callable[[Task], str], settings: Settings, now: datetime, unmask: bool = False) -> bytes:
+def pdf(made: Sequence[Round], *, tried: Callable[[Task], str], settings: Settings, now: datetime, unmask: bool = False, at_once: int = AT_ONCE) -> bytes:
     """Return the sheets as one PDF, a new page for each round; the same visits at the same moment give the same bytes.
 
     `tried` says in words what was tried before. A character that no font has is printed as 〓. Raises what is wrong with the text.
     """
     shelf = fonts.shelf(settings.home)
     parts: list[bytes] = []
-    for some in _portions(made):
+    for some in _portions(made, at_once):
         data = {
             "office": settings.office_name,
             "hotline": settings.hotline,
             "day": _day(now),
             "results": list(RESULTS.values()),
-            "rounds": [_sheet(one, first, settings=settings, tried=tried, unmask=unmask) for one, first in some],
+            "rounds": [_sheet(one, stops, settings=settings, tried=tried, unmask=unmask) for one, stops in some],
         }
         parts.append(documents.pdf(LAYOUT, _printable(data, shelf), settings=settings, now=now))
     return parts[0] if len(parts) == 1 else documents.joined(parts, now=now)
 
 
-def _portions(made: Sequence[Round]) -> list[list[tuple[Round, int]]]:
-    """Cut rounds into what is set in one go, each with the number of its first stop."""
-    portions: list[list[tuple[Round, int]]] = [[]]
-    room = AT_ONCE
+def _portions(made: Sequence[Round], at_once: int) -> list[list[tuple[Round, list[tuple[int, Task]]]]]:
+    """Cut rounds into what is set in one go, the stops numbered through each round."""
+    portions: list[list[tuple[Round, list[tuple[int, Task]]]]] = [[]]
+    room = at_once
     for one in made:
-        for start in range(0, len(one.stops), AT_ONCE):
-            piece = Round(one.visitor, one.town, one.title, one.text_id, one.source, one.fields, one.stops[start : start + AT_ONCE])
-            if len(piece.stops) > room and portions[-1]:
+        numbered = list(enumerate(one.stops, 1))
+        for start in range(0, len(numbered), at_once):
+            piece = numbered[start : start + at_once]
+            if len(piece) > room and portions[-1]:
                 portions.append([])
-                room = AT_ONCE
-            portions[-1].append((piece, start + 1))
-            room -= len(piece.stops)
+                room = at_once
+            portions[-1].append((one, piece))
+            room -= len(piece)
     return portions
 
 
-def _sheet(one: Round, first: int, *, settings: Settings, tried: Callable[[Task], str], unmask: bool) -> dict[str, Any]:
+def _sheet(one: Round, stops: Sequence[tuple[int, Task]], *, settings: Settings, tried: Callable[[Task], str], unmask: bool) -> dict[str, Any]:
     own = {"office": settings.office_name, "place": settings.office_place, "hotline": settings.hotline, "account": settings.wechat_name}
     points = markup.parse(one.source, {**own, **one.fields, **SPOKEN, "town": one.town}, file="visit/talking-points")
-    numbered = list(enumerate(one.stops, first))
+    first, last = stops[0][0], stops[-1][0]
     return {
         "visitor": visible(one.visitor),
         "town": visible(one.town),
         "title": visible(one.title),
         "points": {"title": points.title, "blocks": markup.to_data(points)} if first == 1 else None,
         "villages": [
-            {"name": visible(village), "stops": [_stop(task, number, settings=settings, tried=tried, unmask=unmask) for number, task in stops]}
-            for village, stops in groupby(numbered, key=lambda item: item[1].places[0].village)
+            {"name": visible(village), "stops": [_stop(task, number, settings=settings, tried=tried, unmask=unmask) for number, task in some]}
+            for village, some in groupby(stops, key=lambda item: item[1].places[0].village)
         ],
         "count": len(one.stops),
+        "part": "" if len(stops) == len(one.stops) else f"第 {first}—{last} 户",
     }
 
 
