@@ -192,7 +192,7 @@ def _to_visit(row: Row[Any], town: Town, unmask: bool) -> dict[str, Any]:
 
 
 def _delivery(row: Row[Any]) -> str:
-    state = words.delivery_state(row.state)
+    state = words.delivery_state(row.state, row.channel)
     if row.reason and row.state in ("failed", "undelivered", "skipped", "unknown"):
         state += _(" ({parts})").format(parts=words.reason(row.reason, row.channel))
     return _("{channel} {day} {state}").format(channel=words.channel(row.channel), day=_day(row.at), state=state)
