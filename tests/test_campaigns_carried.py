@@ -249,3 +249,16 @@ def test_the_proof_of_a_letter_is_what_the_first_recipient_gets_with_a_link_that
     assert first.fields["enterprise"] in text
     assert first.code in text
     assert all(code.endswith("x" * 20) for code in papers.codes(content))
+
+
+def test_who_was_spared_because_he_had_signed_is_not_called_unreached(desk: Office) -> None:
+    ids = desk.enterprises(2)
+    addressed(desk, ids)
+    desk.asking("before")
+    desk.sign(desk.signing(desk.recipients()[0].id))
+    desk.asking(steps=[LETTER | {"when": "unsigned"}, VISIT | {"when": "unreached"}])
+    assert sorted(standing(desk, "letter"), key=str) == [("queued", None), ("skipped", "goal_reached")]
+    carry(desk, "undelivered")
+    desk.advance()
+    desk.advance()
+    assert standing(desk, "visit") == [("queued", None)]

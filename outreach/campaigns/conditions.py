@@ -3,7 +3,8 @@
 always    some enterprise is unsettled
 unsigned  some enterprise is unsettled and has no signature of the campaign's pledge that stands (a paper without its scan stands too)
 unopened  some enterprise is unsettled, and nobody has opened the recipient's page
-unreached some enterprise is unsettled, and nothing that was sent to the recipient before has come in
+unreached some enterprise is unsettled, and of what was written for the recipient before nothing has come in, nor was spared because
+          the goal was reached
 
 An enterprise is unsettled that has not signed, declined or withdrawn since the approval: only a newly approved campaign may write to it
 again. Whatever the condition, nothing is due for a recipient who said that the letter is not for him.
@@ -29,8 +30,8 @@ def goal(session: Session, campaign: Campaign) -> str | None:
 def past(campaign: Campaign, *, last: int) -> Subquery:
     """Return what came before, one row a recipient who was written to; `last` is the number of the campaign's last step.
 
-    `step` is the highest that was begun, `open` how many deliveries are not final, `delivered` how many came in, `over` when the last one
-    became final; `before` the same of the steps before the last, `again` of the last one, and `occurrence` its highest occurrence.
+    `step` is the highest that was begun, `open` how many deliveries are not final, `delivered` how many came in, `spared` how many were
+    skipped because the goal was reached, `over` when the last one became final; `before` the same of the steps before the last, `again` of the last one, and `occurrence` its highest occurrence.
     """
     here = Delivery.step == last
     return (
@@ -39,6 +40,7 @@ def past(campaign: Campaign, *, last: int) -> Subquery:
             func.max(Delivery.step).label("step"),
             func.sum(case((Delivery.state.in_(FINAL), 0), else_=1)).label("open"),
             func.sum(case((Delivery.state == "delivered", 1), else_=0)).label("delivered"),
+            func.sum(case((and_(Delivery.state == "skipped", Delivery.reason == "goal_reached"), 1), else_=0)).label("spared"),
             func.max(Delivery.final_at).label("over"),
             func.max(case((~here, Delivery.final_at))).label("before"),
             func.max(case((here, Delivery.final_at))).label("again"),
@@ -51,7 +53,7 @@ def past(campaign: Campaign, *, last: int) -> Subquery:
 
 
 def holds(campaign: Campaign, step: CampaignStep, pledge: str | None, *, reached: ColumnElement[bool]) -> ColumnElement[bool]:
-    """Return the condition of a step over `Recipient`; `reached` says whether anything has come in."""
+    """Return the condition of a step over `Recipient`; `reached` says whether anything has come in, or need not."""
     conditions = [open_for(campaign, step, pledge)]
     if step.condition == "unopened":
         conditions.append(Recipient.opened_at.is_(None))

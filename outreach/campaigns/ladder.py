@@ -29,7 +29,7 @@ class _Ladder:
     now: datetime
 
     def holds(self, step: CampaignStep) -> ColumnElement[bool]:
-        return conditions.holds(self.campaign, step, self.pledge, reached=self.past.c.delivered > 0)
+        return conditions.holds(self.campaign, step, self.pledge, reached=or_(self.past.c.delivered > 0, self.past.c.spared > 0))
 
     def rows(self, step: CampaignStep, occurrence: ColumnElement[int] | int = 1) -> Select[Any]:
         """Return the deliveries of a step to all who were written to and fulfil its condition."""

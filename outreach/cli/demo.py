@@ -15,7 +15,7 @@ import tomlkit
 
 from outreach import settings, tokens
 from outreach.channels import loopback
-from outreach.cli import demo_paper, demo_people, demo_wechat, processes
+from outreach.cli import demo_letters, demo_paper, demo_people, demo_wechat, processes
 from outreach.cli.base import Command, Office, option, pass_office
 from outreach.cli.output import hint
 from outreach.cli.wording import statement_lines
@@ -146,6 +146,7 @@ def _drive(stage: Stage, chosen: settings.Settings) -> None:
     _sign(stage, chosen, people[FOLLOWERS:])
     _wechat(stage, chosen, people[:FOLLOWERS])
     _remind(stage, chosen)
+    _letters(stage)
     _proofs(stage)
 
 
@@ -254,6 +255,22 @@ def _remind(stage: Stage, chosen: settings.Settings) -> None:
     )
     for line in statement_lines(statement):
         say(line, f"campaign statement {REMINDER}")
+
+
+def _letters(stage: Stage) -> None:
+    """Write on paper to who has not signed, visit whom no letter reached, and print the booklet."""
+    path = stage.home / f"{demo_letters.NAME}.toml"
+    path.write_text(demo_letters.CAMPAIGN.format(name=demo_letters.NAME), "utf-8")
+    plan = stage.run("campaign", "plan", str(path), signed=PLANNER)
+    stage.run("campaign", "approve", demo_letters.NAME, "--code", plan["code"], signed=APPROVER)
+    stage.run("campaign", "launch", demo_letters.NAME)
+    say(*demo_letters.post(stage, str(stage.home / "公开信")))
+    say(*demo_letters.visit(stage, str(stage.home / f"走访单-{demo_letters.VISITOR}.pdf")))
+    for line in statement_lines(stage.run("campaign", "statement", demo_letters.NAME)):
+        say(line, f"campaign statement {demo_letters.NAME}")
+    booklet = stage.home / "宣传册.pdf"
+    stage.run("papers", "make", "booklet", "--out", str(booklet))
+    say(_("The drive's booklet, to be read on a screen or folded: {path}").format(path=booklet), "papers make booklet --out FILE.pdf")
 
 
 def _proofs(stage: Stage) -> None:
