@@ -89,17 +89,17 @@ def test_the_fields_of_a_paper_are_shown_and_written_as_a_file_to_fill_in(run: R
 
 
 @pytest.mark.parametrize(
-    ("name", "text"),
+    ("name", "text", "key"),
     [
-        ("e.toml", '"活动名称" = "一"\ntime = 2026-01-18\nvenue = ["甲", 7]\n'),
-        ("e.json", '{"活动名称": "一", "time": "2026年1月18日", "venue": ["甲", 7]}'),
-        ("E.TOML", '\ufeff"活动名称" = "一"\n"活动时间" = "2026年1月18日"\n"活动地点" = ["甲", "7"]\n'),
+        ("e.toml", '"活动名称" = "一"\ntime = 2026-01-18\nvenue = ["甲", 7]\n', "event"),
+        ("e.json", '{"活动名称": "一", "time": "2026年1月18日", "venue": ["甲", 7]}', "活动名称"),
+        ("E.TOML", '\ufeffevent = "一"\n"活动时间" = "2026年1月18日"\n"活动地点" = ["甲", "7"]\n', "活动名称"),
     ],
 )
-def test_values_come_from_a_file_and_an_option_goes_before_it(run: Run, tmp_path: Path, name: str, text: str) -> None:
+def test_values_come_from_a_file_and_an_option_goes_before_it(run: Run, tmp_path: Path, name: str, text: str, key: str) -> None:
     (tmp_path / name).write_text(text, "utf-8")
     paper = tmp_path / "event.pdf"
-    assert run("make", "event-poster", "--data", str(tmp_path / name), "--set", "event=二＝=二", "--qr", URL, "--out", str(paper))[0] == 0
+    assert run("make", "event-poster", "--data", str(tmp_path / name), "--set", f"{key}=二＝=二", "--qr", URL, "--out", str(paper))[0] == 0
     said = words(paper.read_bytes()).replace(" ", "")
     assert "二＝=二" in said and "2026年1月18日" in said and "甲、7" in said
     assert codes(paper.read_bytes()) == [URL]

@@ -169,6 +169,14 @@ def test_a_text_that_no_size_fits_on_its_page_is_refused(tmp_path: Path, now: da
         made(tmp_path, "leaf", {}, now)
 
 
+@pytest.mark.parametrize(("height", "scale"), [(40, "1.5"), (60, "1.25"), (75, "1"), (100, "0.75"), (125, "0.6")])
+def test_a_paper_of_one_page_is_set_in_the_largest_type_that_keeps_to_it(tmp_path: Path, now: datetime, height: int, scale: str) -> None:
+    own(tmp_path, "leaf", HEAD.format(keys="pages = 1\n"))
+    two = f"#for n in (1, 2) {{ block(spacing: 0pt, breakable: false, height: {height}pt * data.scale, [#n：#data.scale]) }}"
+    own(tmp_path, "leaf", f'#import "parts.typ": *\n#set page(width: 100pt, height: 150pt, margin: 0pt)\n#set text(font: body-font)\n{two}', ending="typ")
+    assert words(made(tmp_path, "leaf", {}, now).content) == f"1：{scale}2：{scale}"
+
+
 def test_a_character_that_no_font_has_is_named(tmp_path: Path, now: datetime) -> None:
     with pytest.raises(GlyphMissing, match=r"U\+1F600"):
         made(tmp_path, "rights-board", {**BOARD, "建设单位": ["某公司\U0001f600"]}, now)
