@@ -93,11 +93,11 @@ def test_a_plan_says_when_it_starts_how_often_a_step_comes_and_what_all_of_it_co
     assert [line for line in lines if line.startswith("    again every 7 d until ") and line.endswith("at most 3 times, in segments and cost")] != []
 
 
-def test_a_channel_that_is_not_there_yet_is_refused(database: Database, tmp_path: Path) -> None:
+def test_a_condition_that_is_not_there_yet_is_refused(database: Database, tmp_path: Path) -> None:
     desk = office(database, tmp_path)
     desk.enterprises(1)
-    with database.write() as session, pytest.raises(planning.ChannelNotBuilt, match="letter"):
-        planned = drive({}, {"channel": "letter", "template": "letter/open-letter", "when": "unsigned"})
+    with database.write() as session, pytest.raises(planning.ConditionNotBuilt, match="attended"):
+        planned = drive({}, {"channel": "letter", "template": "letter/open-letter", "when": "attended"})
         planning.plan(session, planned, settings=desk.settings, path=None, planned_by="alice", now=clock.now())
 
 
