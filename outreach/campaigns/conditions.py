@@ -31,7 +31,8 @@ def past(campaign: Campaign, *, last: int) -> Subquery:
     """Return what came before, one row a recipient who was written to; `last` is the number of the campaign's last step.
 
     `step` is the highest that was begun, `open` how many deliveries are not final, `delivered` how many came in, `spared` how many were
-    skipped because the goal was reached, `over` when the last one became final; `before` the same of the steps before the last, `again` of the last one, and `occurrence` its highest occurrence.
+    skipped because the goal was reached, `over` when the last one became final; `before` the same of the steps before the last, `again` of
+    the last one, and `occurrence` its highest occurrence.
     """
     here = Delivery.step == last
     return (
