@@ -14,7 +14,7 @@ from outreach.contacts.directory import AddressMissing, EnterpriseMissing, Nowhe
 from outreach.contacts.importing import import_file
 from outreach.database.paper_tables import Letter, PrintBatch, PrintChunk, VisitResult, VisitTask
 from outreach.database.tables import Address, Contact, Enterprise
-from outreach.outbox import states
+from outreach.outbox import carried, states
 from outreach.staff import accounts
 
 from drive import Databases, Office, office, phone  # isort: skip
@@ -22,6 +22,7 @@ from drive import Databases, Office, office, phone  # isort: skip
 LETTER = [{"channel": "letter", "template": "letter/open-letter"}]
 ROAD = "示例路{number}号"
 PDF = "%PDF 王1"
+GOOD = "correct horse battery"
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +158,22 @@ def test_a_part_that_is_being_set_while_its_person_is_erased_loses_its_lease(des
     assert [tuple(row) for row in leases] == [(PDF.encode(), None), (None, None)]
 
 
+def test_paper_that_bears_the_name_and_lies_here_still_is_named(desk: Office, at: Any, tmp_path: Path) -> None:
+    one, other = housed(desk, 2)
+    desk.launch(steps=LETTER)
+    printed(desk)
+    with desk.database.write() as session:
+        carried.accept(session, [desk.deliveries()[0].id], now=clock.now())
+        people = list(session.scalars(select(Contact.id).where(Contact.enterprise_id.in_((one, other))).order_by(Contact.id)))
+        accounts.add(session, account="alice", role="administrator", password=GOOD, now=clock.now())
+    (tmp_path / "password").write_text(GOOD)
+    signed = ("--yes", "--as", "alice", "--password-file", str(tmp_path / "password"))
+    code, out, err = at("erase", "--contact", str(people[0]), *signed)
+    assert code == 0 and "printed and not posted, in batch 1" in out, err
+    document = json.loads(at("erase", "--contact", str(people[1]), *signed, "--format", "json")[1])
+    assert (document["changed"], document["printed_batches"]) == (True, [])
+
+
 def test_what_people_carry_is_what_the_outbox_says() -> None:
     assert erasing.ON_PAPER == states.CARRIED
 
@@ -233,10 +250,10 @@ def test_which_address_is_meant_must_be_clear(desk: Office, at: Any) -> None:
 def test_staff_of_a_town_change_nothing_elsewhere(desk: Office, at: Any, tmp_path: Path) -> None:
     [one] = housed(desk)
     password = tmp_path / "password"
-    password.write_text("correct horse battery")
+    password.write_text(GOOD)
     with desk.database.write() as session:
         for account, role, town in (("alice", "administrator", ""), ("carol", "operator", "观海卫镇")):
-            accounts.add(session, account=account, role=role, password="correct horse battery", town=town, now=clock.now())
+            accounts.add(session, account=account, role=role, password=GOOD, town=town, now=clock.now())
     signed = ("--as", "carol", "--password-file", str(password))
     for verb in ("opt-out", "opt-in", "show"):
         code, out, err = at(verb, "--enterprise", str(one), *signed)

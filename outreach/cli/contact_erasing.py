@@ -64,6 +64,7 @@ def _document(done: Erased, emptied: Emptied) -> dict[str, object]:
         "scans": emptied.scans,
         "suppressed_addresses_kept": done.kept,
         "same_phone": list(done.others),
+        "printed_batches": list(done.printed),
     }
 
 
@@ -75,6 +76,9 @@ def _lines(done: Erased, emptied: Emptied) -> list[str]:
         lines.append(_("The number stays on the list of those that are not written to, and nowhere else."))
     if done.others:
         lines.append(_("The same number stands with other contacts, which are not erased: {ids}").format(ids=_(", ").join(map(str, done.others))))
+    if done.printed:
+        batches = _(", ").join(map(str, done.printed))
+        lines.append(_("A letter with the name is printed and not posted, in batch {batches}: take it out, and print it again.").format(batches=batches))
     if done.changed:
         lines.append(_("Take the person off your lists too: a list that still names him would bring him back."))
     return [line.format(id=done.contact) if "{id}" in line else line for line in lines]

@@ -43,6 +43,8 @@ class Erased:
     kept: int = 0
     others: Sequence[int] = ()
     """Further contacts with the same phone, who are not erased with this one."""
+    printed: Sequence[int] = ()
+    """Print batches with a letter that bears the name and was not posted yet: paper that nobody here can empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +118,14 @@ def erase(session: Session, contact: int, *, now: datetime) -> Erased:
     mine = _deliveries(contact, addresses)
     _stop(session, contact, mine, now=now)
     recipients = _recipients(row)
-    _empty_papers(session, row, recipients, person)
+    printed = _empty_papers(session, row, recipients, person)
     _empty_plans(session, contact, recipients, person)
     _empty_messages(session, mine, person)
     openids.forget(session, contact, own, now=now)
     kept = _empty_addresses(session, addresses)
     others = session.scalars(select(Contact.id).where(Contact.phone == row.phone, Contact.phone != "", Contact.id != contact).order_by(Contact.id)).all()
     _empty_contact(session, row, now=now)
-    return Erased(contact, row.enterprise_id, changed=True, kept=kept, others=others)
+    return Erased(contact, row.enterprise_id, changed=True, kept=kept, others=others, printed=printed)
 
 
 def _own_addresses(session: Session, row: Contact, own: Collection[str]) -> dict[int, tuple[str, str]]:
@@ -171,12 +173,16 @@ def _empty_plans(session: Session, contact: int, recipients: Select[int], person
         session.execute(update(Campaign).where(Campaign.id == key).values(summary=person.out_of_all(summary)))
 
 
-def _empty_papers(session: Session, row: Contact, recipients: Select[int], person: _Person) -> None:
+def _empty_papers(session: Session, row: Contact, recipients: Select[int], person: _Person) -> Sequence[int]:
     """Empty what was printed to this person, and what visitors remarked at the enterprise; what a visit brought stays counted.
+
+    Return the batches in which a letter is printed and not posted.
 
     A part of a batch that is being set at this moment is set again, without the name: whoever sets it lost its lease.
     """
     carried = select(Delivery.id).where(Delivery.recipient_id.in_(recipients), Delivery.channel.in_(ON_PAPER))
+    waits = select(Letter.batch_id).where(Letter.delivery_id.in_(carried.where(Delivery.state == "accepted"))).distinct().order_by(Letter.batch_id)
+    batches = session.scalars(waits).all()
     printed = Letter.delivery_id.in_(carried)
     named = printed if not person.name else and_(printed, Letter.person.contains(person.name, autoescape=True))
     set_in = select(PrintChunk.id).join(Letter, and_(Letter.batch_id == PrintChunk.batch_id, Letter.chunk == PrintChunk.number)).where(printed)
@@ -185,6 +191,7 @@ def _empty_papers(session: Session, row: Contact, recipients: Select[int], perso
     seen = or_(VisitResult.enterprise_id == row.enterprise_id, VisitResult.delivery_id.in_(carried))
     for key, detail in session.execute(select(VisitResult.id, VisitResult.detail).where(seen)).all():
         session.execute(update(VisitResult).where(VisitResult.id == key).values(detail=_unremarked(detail, person)))
+    return batches
 
 
 def _unremarked(detail: Mapping[str, Any], person: _Person) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 Of a campaign or a place they are for whoever has not answered: neither signed nor declined nor said that the letter is not for him.
 """
 
+from collections import ChainMap
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -199,7 +200,7 @@ def _included(settings: Settings) -> Select[Any]:
     return (
         select(Recipient.id, Recipient.code, Recipient.generation, Recipient.fields, spoken_for.label("spoken_for"))
         .add_columns(Enterprise.id.label("enterprise_id"), Enterprise.name, Enterprise.town)
-        .add_columns(Campaign.fields.label("common"), PledgeVersion)
+        .add_columns(Campaign.id.label("campaign_id"), PledgeVersion)
         .join(RecipientEnterprise, RecipientEnterprise.recipient_id == Recipient.id)
         .join(Enterprise, Enterprise.id == RecipientEnterprise.enterprise_id)
         .join(Campaign, Campaign.id == Recipient.campaign_id)
@@ -236,11 +237,14 @@ def _batches(session: Session, statement: Select[Any], settings: Settings) -> li
     rows = session.execute(statement.order_by(PledgeVersion.id, Enterprise.town, Enterprise.village, Enterprise.name, Enterprise.id)).all()
     if not rows:
         raise NobodyLeft(what="sheet")
-    return [Batch(version, [_sheet(row, settings) for row in group]) for version, group in groupby(rows, key=lambda row: row.PledgeVersion)]
+    campaigns = select(Campaign.id, Campaign.fields).where(Campaign.id.in_({row.campaign_id for row in rows}))
+    common = {row.id: row.fields for row in session.execute(campaigns)}
+    by_version = groupby(rows, key=lambda row: row.PledgeVersion)
+    return [Batch(version, [_sheet(row, common[row.campaign_id], settings) for row in group]) for version, group in by_version]
 
 
-def _sheet(row: Row[Any], settings: Settings) -> Sheet:
+def _sheet(row: Row[Any], common: dict[str, Any], settings: Settings) -> Sheet:
     """Make the sheet of one enterprise; where its principal speaks for several, the address says for which of them it was printed."""
     token = personal.make(settings.office_key, row.id, row.generation, "paper")
     address = personal.url(settings.public_url, token) + (f"#{row.enterprise_id}" if row.spoken_for > 1 else "")
-    return Sheet(row.name, row.town, row.code, address, {**row.common, **row.fields})
+    return Sheet(row.name, row.town, row.code, address, ChainMap(row.fields, common))

@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from outreach import clock
 from outreach.database.engine import Database
-from outreach.database.tables import CampaignStep, Recipient
+from outreach.database.tables import CampaignStep, MessageText, Recipient
 from outreach.errors import Refused, Unavailable
 from outreach.i18n import gettext as _
 from outreach.letters import documents as letters
@@ -123,7 +123,7 @@ class PaperDoor:
         head = templates.parse(f"pledge/{version.pledge}", version.source)
         shown = templates.parse(head.letter or versions.ADDITIONS[0], version.letter)
         layout = layouts.load(shown.layout, self._settings.template_folders)
-        return LetterText(version.letter, shown.file, layout, visitor.fields, shown.red_head, shown.enclosures, None)
+        return letters.text_of(MessageText(name=shown.name, source=version.letter, layout=layout.frozen()), visitor.fields)
 
     def _form(self, token: str) -> bytes:
         with self._database.read() as session:
