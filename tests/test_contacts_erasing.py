@@ -271,6 +271,7 @@ def test_the_command_erases_answers_and_is_in_the_audit_log(desk: Signers, capsy
         "scans": 0,
         "suppressed_addresses_kept": 0,
         "same_phone": [],
+        "printed_batches": [],
     }
     assert cli.run(["contacts", "erase", "--contact", "1", "--yes", "--as", "li"]) == 0
     assert "was erased before" in capsys.readouterr().out
