@@ -22,6 +22,9 @@ from outreach.database.engine import Database
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from databases import Databases  # isort: skip
+from drive import Office, office  # isort: skip
+
 pytest_plugins = ["plugin_skips"]
 hypothesis.settings.register_profile("outreach", deadline=None, derandomize=bool(os.environ.get("CI")))
 hypothesis.settings.load_profile("outreach")
@@ -127,17 +130,29 @@ def new_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], str]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest) -> str:
-    """The URL of an empty, migrated database: each test that asks for it runs on both."""
+    """The URL of a new, migrated database that no other test uses, of either kind: for what runs in processes of its own."""
     make: Callable[[], str] = request.getfixturevalue(f"new_{request.param}")
     return make()
 
 
+@pytest.fixture(scope="session")
+def databases(request: pytest.FixtureRequest) -> Iterator[Databases]:
+    """Where empty databases come from."""
+    made = Databases(lambda kind: request.getfixturevalue(f"new_{kind}")())
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, databases: Databases) -> Database:
+    """An empty, migrated database: each test that asks for it runs on both kinds."""
+    return databases.empty(request.param)
+
+
 @pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    """An empty, migrated database of either kind."""
-    opened = Database(database_url)
-    yield opened
-    opened.close()
+def desk(database: Database, tmp_path: Path) -> Office:
+    """An office in rehearsal on that database, without contacts yet."""
+    return office(database, tmp_path)
 
 
 @pytest.fixture

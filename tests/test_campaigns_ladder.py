@@ -1,43 +1,23 @@
 """Each step is due for whom its condition says, counted from what became of the steps before it; and a campaign ends when nothing is to come."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
-import pytest
 from sqlalchemy import delete, update
 
 from outreach import clock
 from outreach.campaigns import ladder, launching, progress, status
 from outreach.channels.base import Accepted, Deferred, Receipt, Status, Uncertain
-from outreach.database.engine import Database
 from outreach.database.tables import Contact, Delivery
 from outreach.outbox import settle
 from outreach.outbox.claim import Claimed
 from outreach.pledges import corrections, signing
 from outreach.pledges.corrections import CorrectionRequest
 
-from drive import OVER, PLEDGE, REMINDER, SHORT, Databases, Office, office, phone, recount  # isort: skip
+from drive import OVER, PLEDGE, REMINDER, SHORT, Office, phone, recount  # isort: skip
 
 DAY = timedelta(days=1)
-
-
-@pytest.fixture(scope="module")
-def kept() -> Iterator[Databases]:
-    databases = Databases()
-    yield databases
-    databases.close()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, kept: Databases) -> Database:
-    return kept.empty(request)
-
-
-@pytest.fixture
-def desk(database: Database, tmp_path: Path) -> Office:
-    return office(database, tmp_path)
 
 
 def step(template: str = REMINDER, **keys: Any) -> Mapping[str, Any]:

@@ -1,6 +1,5 @@
 """What a plan says of its days: a deadline lasts until its end, and nothing starts after it."""
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,19 +11,7 @@ from outreach.campaigns import definition, planning
 from outreach.campaigns.drafts import StartTooLate
 from outreach.database.engine import Database
 
-from drive import SHORT, Databases, Office, office  # isort: skip
-
-
-@pytest.fixture(scope="module")
-def kept() -> Iterator[Databases]:
-    databases = Databases()
-    yield databases
-    databases.close()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, kept: Databases) -> Database:
-    return kept.empty(request)
+from drive import SHORT, Office, office  # isort: skip
 
 
 @pytest.fixture

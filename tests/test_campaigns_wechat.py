@@ -1,12 +1,10 @@
 """The ladder over channels: WeChat where somebody is bound, then the enterprise's next contact, then a text; never two at once."""
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import drive
 import pytest
-from drive import Databases, Office, phone
+from drive import Office, phone
 from sqlalchemy import select, update
 
 from outreach import clock
@@ -20,18 +18,6 @@ WECHAT = {"channel": "wechat", "template": "wechat/pledge-invitation"}
 THEN_TEXT = {"channel": "sms", "template": drive.SHORT, "when": "unreached"}
 LADDER = (WECHAT, THEN_TEXT)
 TEN_MINUTES = timedelta(minutes=10)
-
-
-@pytest.fixture(scope="module")
-def kept() -> Iterator[Databases]:
-    kept = Databases()
-    yield kept
-    kept.close()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def desk(request: pytest.FixtureRequest, kept: Databases, tmp_path: Path) -> Office:
-    return drive.office(kept.empty(request), tmp_path)
 
 
 def in_wechat(desk: Office, how_many: int | None = None):

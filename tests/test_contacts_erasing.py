@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from databases import Databases
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from signers import AT, NAME, PHONE, Signers, databases, emptied
+from signers import AT, NAME, PHONE, Signers
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
@@ -29,14 +30,12 @@ from outreach.pledges.signing import DeclineRequest
 from outreach.staff import accounts, audit
 
 LATER = AT + timedelta(days=1)
-KEPT: dict[str, Database] = {}
 GOOD = "correct horse battery"
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def office(request: pytest.FixtureRequest) -> Iterator[Signers]:
-    for database in databases(request, KEPT):
-        yield Signers(database).found()
+@pytest.fixture
+def office(database: Database) -> Signers:
+    return Signers(database).found()
 
 
 def erase(office: Signers, number: int = 0) -> Erased:
@@ -205,10 +204,8 @@ def test_the_name_of_an_enterprise_and_of_others_stays_in_the_frozen_fields(offi
 
 @given(st.data())
 @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_of_the_signers_erased_in_any_order_the_rest_still_verifies(new_postgresql: Callable[[], str], data: st.DataObject) -> None:
-    if "postgresql" not in KEPT:
-        KEPT["postgresql"] = Database(new_postgresql())
-    office = Signers(emptied(KEPT["postgresql"])).found(4)
+def test_any_of_the_signers_erased_in_any_order_the_rest_still_verifies(databases: Databases, data: st.DataObject) -> None:
+    office = Signers(databases.empty("postgresql")).found(4)
     for number in range(4):
         office.sign(number, signer=f"签{number}")
         if data.draw(st.booleans()):

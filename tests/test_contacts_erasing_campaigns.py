@@ -1,7 +1,6 @@
 """Erasing a person in the middle of a drive: the statement adds up, nobody else is left out, and nothing goes to him any more."""
 
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -11,24 +10,12 @@ from outreach.campaigns.approving import ApprovalVoid
 from outreach.channels.base import Receipt, Uncertain
 from outreach.contacts import erasing
 from outreach.contacts.erasing import MessageUnderWay
-from outreach.database.engine import Database
 from outreach.pledges import erasing as pledges
 
-from drive import OVER, REMINDER, SHORT, Databases, Office, office, phone, recount  # isort: skip
+from drive import OVER, REMINDER, SHORT, Office, phone, recount  # isort: skip
 
 DAY = timedelta(days=1)
 STEPS = [{"channel": "sms", "template": SHORT}, {"channel": "sms", "template": REMINDER, "after": "1d"}]
-KEPT = Databases()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest) -> Database:
-    return KEPT.empty(request)
-
-
-@pytest.fixture
-def desk(database: Database, tmp_path: Path) -> Office:
-    return office(database, tmp_path)
 
 
 def erase(desk: Office, contact: int) -> None:

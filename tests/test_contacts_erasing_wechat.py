@@ -1,14 +1,14 @@
 """Erasing a person takes his WeChat too: who he was there, what he wrote, where the conversation stood."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from signers import AT, PHONE, Signers, databases
+from signers import AT, PHONE, Signers
 from sqlalchemy import insert, select, update
 
 from outreach.channels.base import Reply as ChannelReply
@@ -20,39 +20,37 @@ from outreach.database.wechat_tables import Binding, Follower, Scene
 from outreach.links import conversation
 from outreach.settings import Settings
 
-KEPT: dict[str, Database] = {}
 OPENID = "oRf1x5Gd_of-the-first"
 SHARED = "oRf1x5Gd_of-two-firms"
 LATER = AT + timedelta(days=1)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def office(request: pytest.FixtureRequest) -> Iterator[Signers]:
+@pytest.fixture
+def office(database: Database) -> Signers:
     """The first contact has two openids, one of them with the second contact, who is the same person at another firm."""
-    for database in databases(request, KEPT):
-        made = Signers(database).found()
-        rows: dict[type[Base], list[dict[str, Any]]] = {
-            Follower: [
-                {"openid": openid, "follows": True, "asked_code": made.codes[0], "asked_way": "scene", "asked_at": AT} for openid in (OPENID, SHARED, "oThird")
-            ],
-            Binding: [
-                {"openid": OPENID, "contact_id": made.contacts[0], "phone": PHONE, "way": "scene", "bound_at": AT, "ended_at": AT, "ended_reason": "rebound"},
-                {"openid": SHARED, "contact_id": made.contacts[0], "phone": PHONE, "way": "oauth", "bound_at": AT, "ended_at": None, "ended_reason": None},
-                {"openid": SHARED, "contact_id": made.contacts[1], "phone": PHONE, "way": "oauth", "bound_at": AT, "ended_at": None, "ended_reason": None},
-                {"openid": OPENID, "contact_id": made.contacts[2], "phone": PHONE, "way": "oauth", "bound_at": AT, "ended_at": AT, "ended_reason": "rebound"},
-            ],
-            Reply: [
-                {"channel": "wechat", "reference": f"{OPENID}:1:subscribe", "sender": OPENID, "body": "", "answer": "您好", "received_at": AT},
-                {"channel": "wechat", "reference": "24001", "sender": OPENID, "body": "我是王小明", "answer": f"王小明，{PHONE}", "received_at": AT},
-                {"channel": "wechat", "reference": "24002", "sender": SHARED, "body": "好", "answer": None, "received_at": AT},
-            ],
-            Receipt: [{"provider": "wechat", "reference": f"{OPENID}:7:templatesendjobfinish", "status": "delivered", "received_at": AT}],
-            Address: [{"channel": "wechat", "value": OPENID}, {"channel": "wechat", "value": SHARED}],
-            Scene: [{"scene": f"r{key}", "recipient_id": recipient, "url": f"u{key}", "made_at": AT} for key, recipient in enumerate(made.recipients)],
-        }
-        for table, values in rows.items():
-            made.write(insert(table).values(values))
-        yield made
+    made = Signers(database).found()
+    rows: dict[type[Base], list[dict[str, Any]]] = {
+        Follower: [
+            {"openid": openid, "follows": True, "asked_code": made.codes[0], "asked_way": "scene", "asked_at": AT} for openid in (OPENID, SHARED, "oThird")
+        ],
+        Binding: [
+            {"openid": OPENID, "contact_id": made.contacts[0], "phone": PHONE, "way": "scene", "bound_at": AT, "ended_at": AT, "ended_reason": "rebound"},
+            {"openid": SHARED, "contact_id": made.contacts[0], "phone": PHONE, "way": "oauth", "bound_at": AT, "ended_at": None, "ended_reason": None},
+            {"openid": SHARED, "contact_id": made.contacts[1], "phone": PHONE, "way": "oauth", "bound_at": AT, "ended_at": None, "ended_reason": None},
+            {"openid": OPENID, "contact_id": made.contacts[2], "phone": PHONE, "way": "oauth", "bound_at": AT, "ended_at": AT, "ended_reason": "rebound"},
+        ],
+        Reply: [
+            {"channel": "wechat", "reference": f"{OPENID}:1:subscribe", "sender": OPENID, "body": "", "answer": "您好", "received_at": AT},
+            {"channel": "wechat", "reference": "24001", "sender": OPENID, "body": "我是王小明", "answer": f"王小明，{PHONE}", "received_at": AT},
+            {"channel": "wechat", "reference": "24002", "sender": SHARED, "body": "好", "answer": None, "received_at": AT},
+        ],
+        Receipt: [{"provider": "wechat", "reference": f"{OPENID}:7:templatesendjobfinish", "status": "delivered", "received_at": AT}],
+        Address: [{"channel": "wechat", "value": OPENID}, {"channel": "wechat", "value": SHARED}],
+        Scene: [{"scene": f"r{key}", "recipient_id": recipient, "url": f"u{key}", "made_at": AT} for key, recipient in enumerate(made.recipients)],
+    }
+    for table, values in rows.items():
+        made.write(insert(table).values(values))
+    return made
 
 
 def erase(office: Signers, number: int = 0) -> erasing.Erased:

@@ -1,9 +1,7 @@
 """The personal link and code: nobody makes one but the office, nobody guesses one in time, and what is not valid looks alike."""
 
 import string
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,34 +9,16 @@ from hypothesis import strategies as st
 from sqlalchemy import update
 
 from outreach import clock, tokens
-from outreach.database.engine import Database
 from outreach.database.pledge_tables import Attempts
 from outreach.database.tables import Campaign, Contact, Enterprise, Recipient
 from outreach.links import guessing, personal, resolving
 from outreach.links.guessing import TooManyTries
 from outreach.links.resolving import CodeMistyped, CodeUnknown, LinkUnknown
 
-from drive import Databases, Office, office  # isort: skip
+from drive import Office  # isort: skip
 
 KEY = "ab" * 32
 HERE = "192.0.2.7"
-
-
-@pytest.fixture(scope="module")
-def kept() -> Iterator[Databases]:
-    databases = Databases()
-    yield databases
-    databases.close()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, kept: Databases) -> Database:
-    return kept.empty(request)
-
-
-@pytest.fixture
-def desk(database: Database, tmp_path: Path) -> Office:
-    return office(database, tmp_path)
 
 
 def type_in(desk: Office, code: str, digits: str, *, address: str = HERE) -> str:

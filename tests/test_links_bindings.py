@@ -1,7 +1,5 @@
 """An openid belongs to whom it was confirmed for: one a contact, made once, ended when he leaves, changes his phone or is replaced."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,21 +12,9 @@ from outreach.database.wechat_tables import Binding, Follower
 from outreach.links import bindings
 from outreach.outbox.bound import bound
 
-from drive import Databases, Office, office  # isort: skip
+from drive import Office  # isort: skip
 
 ANNA, BEN = "oAnna_0000000000000000000001", "oBen_00000000000000000000002"
-
-
-@pytest.fixture(scope="module")
-def kept() -> Iterator[Databases]:
-    databases = Databases()
-    yield databases
-    databases.close()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def desk(request: pytest.FixtureRequest, kept: Databases, tmp_path: Path) -> Office:
-    return office(kept.empty(request), tmp_path)
 
 
 def bind(desk: Office, openid: str, *contacts: int, way: str = "conversation") -> int:

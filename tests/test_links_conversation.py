@@ -25,25 +25,13 @@ from outreach.database.wechat_tables import Binding, Follower, Scene
 from outreach.links import answers, conversation, personal, resolving
 from outreach.links.understanding import Said, understand
 
-from drive import Databases, Office, office  # isort: skip
+from drive import Office, office  # isort: skip
 
 ANNA, BEN = "oAnna_0000000000000000000001", "oBen_00000000000000000000002"
 GREETING, ASK, WRONG, TOO_MANY = "您好，这里是", "请再发送您登记手机号的后四位", "不符，请核对", "错误次数过多"
 STOPPED, RESTARTED, RECEIVED, MISTYPED = "已为您退订", "已为您恢复", "您的留言已收到", "这不是我们的签署码"
 LINK = re.compile(r"https?://\S+/p/(\S+)")
 _numbers = itertools.count(2**33)
-
-
-@pytest.fixture(scope="module")
-def kept() -> Iterator[Databases]:
-    databases = Databases()
-    yield databases
-    databases.close()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def desk(request: pytest.FixtureRequest, kept: Databases, tmp_path: Path) -> Office:
-    return office(kept.empty(request), tmp_path)
 
 
 @pytest.fixture
@@ -438,7 +426,7 @@ def replies_of(deeds: Sequence[tuple[str, str]], code: str, *, begun: datetime) 
 
 
 @pytest.fixture(scope="module")
-def quiet(kept: Databases, new_sqlite: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
+def quiet(new_sqlite: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
     """An office on SQLite with one recipient and his QR code, for many examples in a row."""
     database = Database(new_sqlite())
     made = office(database, tmp_path_factory.mktemp("office"))

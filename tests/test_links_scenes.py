@@ -1,12 +1,11 @@
 """QR codes of the account are asked for once, hold while paper lies about, and name nobody; followers are held against the provider's list."""
 
 import re
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from signers import Signers, databases
+from signers import Signers
 from sqlalchemy import insert, text, update
 
 from outreach.database import bulk
@@ -20,18 +19,16 @@ from outreach.settings import Settings
 
 from conftest import NOON  # isort: skip
 
-KEPT: dict[str, Database] = {}
 REHEARSAL = Settings(office_key="0" * 64)
 DAY = timedelta(days=1)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def office(request: pytest.FixtureRequest) -> Iterator[Signers]:
+@pytest.fixture
+def office(database: Database) -> Signers:
     """Three recipients of a launched campaign."""
-    for database in databases(request, KEPT):
-        made = Signers(database).found()
-        made.write(update(Campaign).values(name="drive", mode="rehearsal", launched_at=NOON))
-        yield made
+    made = Signers(database).found()
+    made.write(update(Campaign).values(name="drive", mode="rehearsal", launched_at=NOON))
+    return made
 
 
 def of_campaign(office: Signers, *, at: datetime = NOON, **which: Any) -> list[Personal]:

@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,27 +20,9 @@ from outreach.outbox import limits, receipts, settle
 from outreach.outbox.claim import Claimed
 from outreach.outbox.limits import BREAKS_AFTER
 
-from drive import LEASE, LONG, OVER, Databases, Office, office, phone  # isort: skip
+from drive import LEASE, LONG, OVER, Office, office, phone  # isort: skip
 
 WEEK = timedelta(days=7)
-
-
-@pytest.fixture(scope="module")
-def kept() -> Iterator[Databases]:
-    databases = Databases()
-    yield databases
-    databases.close()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, kept: Databases) -> Database:
-    return kept.empty(request)
-
-
-@pytest.fixture
-def desk(database: Database, tmp_path: Path) -> Office:
-    """An office without limits and without contacts yet."""
-    return office(database, tmp_path)
 
 
 def skips(desk: Office) -> list[tuple[str, str | None]]:

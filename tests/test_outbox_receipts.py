@@ -1,9 +1,7 @@
 """What comes back: in any order, any number of times, early, late or for nobody, it ends alike and is never lost."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from itertools import permutations
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,31 +9,13 @@ from sqlalchemy import func, select, update
 
 from outreach import clock
 from outreach.channels.base import Accepted, Kind, Receipt, Reply, Review, Status, Uncertain
-from outreach.database.engine import Database
 from outreach.database.tables import Campaign, Delivery, Sender
 from outreach.database.tables import Receipt as Kept
 from outreach.database.tables import Reply as KeptReply
 from outreach.outbox import receipts
 from outreach.outbox.claim import Claimed
 
-from drive import LEASE, OVER, Databases, Office, office, phone  # isort: skip
-
-
-@pytest.fixture(scope="module")
-def kept() -> Iterator[Databases]:
-    databases = Databases()
-    yield databases
-    databases.close()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, kept: Databases) -> Database:
-    return kept.empty(request)
-
-
-@pytest.fixture
-def desk(database: Database, tmp_path: Path) -> Office:
-    return office(database, tmp_path)
+from drive import LEASE, OVER, Office, phone  # isort: skip
 
 
 def receipt(item: Claimed, status: Status, *, reference: str = "SM1", attempt: int | None = None, code: str | None = None, kind: Kind | None = None) -> Receipt:

@@ -1,9 +1,8 @@
 """What nobody knows is asked about, and sent again only when the provider cannot have had it: never on a guess."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import update
@@ -11,33 +10,15 @@ from sqlalchemy import update
 from outreach import clock
 from outreach.campaigns import launching, progress
 from outreach.channels.base import Accepted, Deferred, Found, Message, Receipt, Uncertain
-from outreach.database.engine import Database
 from outreach.database.tables import Delivery
 from outreach.outbox import settle
 from outreach.outbox.claim import Claimed
 from outreach.outbox.settle import ASK_AGAIN
 
-from drive import GRACE, LEASE, OVER, Databases, Office, office, phone  # isort: skip
+from drive import GRACE, LEASE, OVER, Office, phone  # isort: skip
 
 MOMENT = timedelta(seconds=1)
 DAYS = {"sms": timedelta(hours=72)}
-
-
-@pytest.fixture(scope="module")
-def kept() -> Iterator[Databases]:
-    databases = Databases()
-    yield databases
-    databases.close()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, kept: Databases) -> Database:
-    return kept.empty(request)
-
-
-@pytest.fixture
-def desk(database: Database, tmp_path: Path) -> Office:
-    return office(database, tmp_path)
 
 
 def nothing(_message: Message) -> Sequence[Found]:

@@ -1,12 +1,11 @@
 """The audit: what is as it was passes; whatever is altered, lost or slipped in is found and named."""
 
 import hashlib
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from signers import AT, NAME, Signers, databases
+from signers import AT, NAME, Signers
 from sqlalchemy import delete, insert, select, update
 
 from outreach.database.engine import Database
@@ -16,13 +15,10 @@ from outreach.pledges.corrections import CorrectionRequest
 from outreach.pledges.evidence import Entry
 from outreach.pledges.signing import DeclineRequest
 
-KEPT: dict[str, Database] = {}
 
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def office(request: pytest.FixtureRequest) -> Iterator[Signers]:
-    for database in databases(request, KEPT):
-        yield Signers(database).found()
+@pytest.fixture
+def office(database: Database) -> Signers:
+    return Signers(database).found()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from signers import AT, INK, NAME, Signers, databases
+from signers import AT, INK, NAME, Signers
 from sqlalchemy import insert, update
 
 from outreach import cli
@@ -29,15 +29,13 @@ from outreach.pledges.faults import Report
 from outreach.settings import load
 from outreach.staff import accounts, audit
 
-KEPT: dict[str, Database] = {}
 GOOD = "correct horse battery"
 SERIAL = "2026-000001"
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def office(request: pytest.FixtureRequest) -> Iterator[Signers]:
-    for database in databases(request, KEPT):
-        yield signed(Signers(database).found())
+@pytest.fixture
+def office(database: Database) -> Signers:
+    return signed(Signers(database).found())
 
 
 def signed(office: Signers) -> Signers:

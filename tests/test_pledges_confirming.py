@@ -2,7 +2,6 @@
 
 import re
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -19,22 +18,10 @@ from outreach.database.tables import Campaign, Contact, Delivery
 from outreach.outbox import hours
 from outreach.pledges import confirming, signing
 
-from drive import Databases, Office, office, phone  # isort: skip
+from drive import Office, office, phone  # isort: skip
 
 MORNING = datetime(2026, 1, 15, 10, tzinfo=clock.OFFICE_ZONE)
 NIGHT = datetime(2026, 1, 15, 23, tzinfo=clock.OFFICE_ZONE)
-
-
-@pytest.fixture(scope="module")
-def kept() -> Iterator[Databases]:
-    databases = Databases()
-    yield databases
-    databases.close()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, kept: Databases) -> Database:
-    return kept.empty(request)
 
 
 @pytest.fixture

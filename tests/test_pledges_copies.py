@@ -1,7 +1,6 @@
 """The PDF of a signature is made once, is the same file ever after, and is known again when somebody brings it."""
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,19 +14,7 @@ from outreach.pledges.copies import Copy
 from outreach.pledges.documents import NotCounted
 from outreach.pledges.signing import SignatureUnknown
 
-from drive import Databases, Office, office, phone  # isort: skip
-
-
-@pytest.fixture(scope="module")
-def kept() -> Iterator[Databases]:
-    databases = Databases()
-    yield databases
-    databases.close()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, kept: Databases) -> Database:
-    return kept.empty(request)
+from drive import Office, office, phone  # isort: skip
 
 
 @pytest.fixture

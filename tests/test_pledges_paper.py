@@ -4,7 +4,7 @@ import hashlib
 import io
 import itertools
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -25,21 +25,9 @@ from outreach.pledges.piles import Line, Summary
 from outreach.pledges.scans import Kept, Page
 from outreach.pledges.signing import SignatureEnded, SignatureUnknown
 
-from drive import PLEDGE, Databases, Office, office, phone  # isort: skip
+from drive import PLEDGE, Office, office, phone  # isort: skip
 
 numbers = itertools.count(1)
-
-
-@pytest.fixture(scope="module")
-def kept() -> Iterator[Databases]:
-    databases = Databases()
-    yield databases
-    databases.close()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, kept: Databases) -> Database:
-    return kept.empty(request)
 
 
 @pytest.fixture

@@ -1,13 +1,12 @@
 """Evidence on both databases: written by whoever acts, closed into blocks by one closer at a time, and never changed again."""
 
 import threading
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from signers import AT, Signers, databases
+from signers import AT, Signers
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
@@ -18,13 +17,10 @@ from outreach.pledges.evidence import Entry, Header
 from outreach.settings import Settings
 from outreach.worker.duty import Duty
 
-KEPT: dict[str, Database] = {}
 
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def office(request: pytest.FixtureRequest) -> Iterator[Signers]:
-    for database in databases(request, KEPT):
-        yield Signers(database)
+@pytest.fixture
+def office(database: Database) -> Signers:
+    return Signers(database)
 
 
 def entries(count: int, **changes: Any) -> list[Entry]:

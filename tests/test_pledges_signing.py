@@ -1,40 +1,20 @@
 """An enterprise signs once, however often and from wherever it is asked; what it says settles it, and nothing is overwritten."""
 
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import update
 
 from outreach import clock
-from outreach.database.engine import Database
 from outreach.database.pledge_tables import Correction, Evidence, Refusal, Signature
 from outreach.database.tables import Enterprise, PledgeVersion, Recipient
 from outreach.pledges import corrections, signing
 from outreach.pledges.corrections import CorrectionRequest
 from outreach.pledges.signing import DeclineRequest
 
-from drive import PLEDGE, Databases, Office, office, phone  # isort: skip
-
-
-@pytest.fixture(scope="module")
-def kept() -> Iterator[Databases]:
-    databases = Databases()
-    yield databases
-    databases.close()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, kept: Databases) -> Database:
-    return kept.empty(request)
-
-
-@pytest.fixture
-def desk(database: Database, tmp_path: Path) -> Office:
-    return office(database, tmp_path)
+from drive import PLEDGE, Office, phone  # isort: skip
 
 
 def acts(desk: Office) -> list[str]:
