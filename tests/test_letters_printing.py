@@ -1,6 +1,7 @@
 """Print runs: batches by town, set a chunk at a time; nobody twice, nobody forgotten, and none who has answered meanwhile."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from outreach.database.engine import Database
 from outreach.database.paper_tables import PrintChunk
 from outreach.database.tables import Campaign, Enterprise, Recipient
 from outreach.letters import batches, printing
+from outreach.worker.press import Press
 
 
 @pytest.fixture(scope="module")
@@ -219,3 +221,24 @@ def test_batches_of_a_campaign_in_another_mode_are_nobodys(desk: Office) -> None
     assert take(desk) is None
     with pytest.raises(batches.CampaignUnknown):
         make(desk)
+
+
+def test_two_who_print_at_once_put_each_letter_into_one_batch_and_set_each_chunk_once(desk: Office, small_chunks: None) -> None:
+    addressed(desk, 12)
+    desk.asking(steps=[LETTER])
+    presses = [Press(desk.database, desk.settings) for _ in range(3)]
+
+    def work(press: Press) -> int:
+        made = make(desk, per_batch=5).letters
+        while press.set_next():
+            pass
+        return made
+
+    with ThreadPoolExecutor(3) as pool:
+        assert sum(pool.map(work, presses)) == 12
+    while presses[0].set_next():
+        pass
+    assert states(desk) == [("accepted", None)] * 12
+    assert {row.state for row in batch_rows(desk)} == {"rendered"}
+    printed = [code for row in batch_rows(desk) for code in printed_codes(whole(desk, row.id).content, codes(desk))]
+    assert sorted(printed) == sorted(codes(desk))

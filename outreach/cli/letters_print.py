@@ -80,6 +80,8 @@ def render(office: Office, campaign: str, folder: Path, town: str | None, per_ba
         printing.set_letters(proof, settings=office.settings)
     made = _make(office, campaign, looked, town=own, per_batch=per_batch or PER_BATCH, limit=limit, dry_run=dry_run)
     written: list[dict[str, Any]] = []
+    if office.settings.rehearsal:
+        note(_("This is a rehearsal: do not post these letters, for nobody can sign with their codes once the office is in production."))
     if not dry_run:
         _make_folder(folder)
         with office.database.read() as session:

@@ -20,7 +20,7 @@ from outreach.settings import Settings
 
 
 class BatchNotReady(Refused):
-    """Batch {number} is not printed yet: {state}. First: outreach letters render {campaign} --out DIR"""
+    """Batch {number} is being set still; wait for it: outreach letters render {campaign} --out DIR"""
 
 
 class BatchPosted(Refused):
@@ -136,7 +136,7 @@ def _refuse(found: PrintBatch, *, campaign: str = "") -> None:
         raise BatchPosted(what="batch", number=found.id, day=_day(found.posted_on))
     if found.state == "discarded":
         raise BatchDiscarded(what="batch", number=found.id)
-    raise BatchNotReady(what="batch", number=found.id, state=found.state, campaign=campaign)
+    raise BatchNotReady(what="batch", number=found.id, campaign=campaign)
 
 
 def _require_postable(session: Session, single: Mapping[str, Row[Any]]) -> None:

@@ -19,6 +19,9 @@ BELLS = ("send", "tick", "render")
 LONGEST_SETTING = 600
 """Seconds after which a process that sets letters is killed: an office's own layout may go round in a circle, and nothing else ends it."""
 
+LARGEST_PROCESS = 900_000
+"""Kilobytes that a process may have grown to before it makes room for a new one: setting letters takes 700 MB in the long run, measured."""
+
 
 def make(settings: Settings, duty: Duty | None = None) -> Celery:
     """Make the Celery app of an office. Nothing travels in its messages; everything that matters is a row.
@@ -30,6 +33,7 @@ def make(settings: Settings, duty: Duty | None = None) -> Celery:
         task_ignore_result=True,
         task_acks_late=False,
         worker_prefetch_multiplier=1,
+        worker_max_memory_per_child=LARGEST_PROCESS,
         worker_hijack_root_logger=False,
         worker_send_task_events=False,
         worker_enable_remote_control=False,
