@@ -1,7 +1,6 @@
 """What paper knows of enterprises and people: no letters where one came back or none is wanted, and nobody's name after he was erased."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +16,12 @@ from outreach.database.tables import Address, Contact, Enterprise
 from outreach.outbox import carried, states
 from outreach.staff import accounts
 
-from drive import Databases, Office, office, phone  # isort: skip
+from drive import Office, phone  # isort: skip
 
 LETTER = [{"channel": "letter", "template": "letter/open-letter"}]
 ROAD = "示例路{number}号"
 PDF = "%PDF 王1"
 GOOD = "correct horse battery"
-
-
-@pytest.fixture(scope="module")
-def kept() -> Iterator[Databases]:
-    databases = Databases()
-    yield databases
-    databases.close()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def desk(request: pytest.FixtureRequest, kept: Databases, tmp_path: Path) -> Office:
-    return office(kept.empty(request), tmp_path)
 
 
 def housed(desk: Office, count: int = 1, **keys: Any) -> list[int]:

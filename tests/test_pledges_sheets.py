@@ -1,11 +1,9 @@
 """Sheets are printed for whoever has not answered, each with a way back to its own enterprise."""
 
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import pypdfium2
@@ -15,34 +13,16 @@ from sqlalchemy import select, update
 
 from outreach import clock
 from outreach.campaigns import launching
-from outreach.database.engine import Database
 from outreach.database.tables import Enterprise, Recipient
 from outreach.links import personal, resolving
 from outreach.pledges import documents, sheet_codes, sheets, signing
 from outreach.pledges.sheets import CampaignUnknown, CodesUnknown, NobodyLeft, NothingAsked, PlaceUnknown, Where
 from outreach.pledges.versions import PledgeUnknown
 
-from drive import PLEDGE, Databases, Office, office, phone  # isort: skip
+from drive import PLEDGE, Office, phone  # isort: skip
 from test_pledges_signing import decline, declining  # isort: skip
 
 AT = datetime(2026, 1, 15, 4, tzinfo=UTC)
-
-
-@pytest.fixture(scope="module")
-def kept() -> Iterator[Databases]:
-    databases = Databases()
-    yield databases
-    databases.close()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, kept: Databases) -> Database:
-    return kept.empty(request)
-
-
-@pytest.fixture
-def desk(database: Database, tmp_path: Path) -> Office:
-    return office(database, tmp_path)
 
 
 def printed(desk: Office, *given: str, campaign: str = "", place: bool = False, **keys: Any) -> list[documents.Sheet]:

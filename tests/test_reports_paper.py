@@ -1,7 +1,7 @@
 """Letters and visits in the reports: figures that add up, in words that fit what people carry."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -17,23 +17,15 @@ from outreach.database.tables import Address, Enterprise
 from outreach.outbox import carried
 from outreach.reports import deliveries, statements, town_books, words
 
-from drive import SHORT, Databases, Office, office  # isort: skip
+from drive import SHORT, Office  # isort: skip
 
 LETTER = {"channel": "letter", "template": "letter/open-letter"}
 STEPS = [LETTER, {"channel": "visit", "when": "unreached"}]
 
 
-@pytest.fixture(scope="module")
-def kept() -> Iterator[Databases]:
-    databases = Databases()
-    yield databases
-    databases.close()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def desk(request: pytest.FixtureRequest, kept: Databases, tmp_path: Path) -> Office:
+@pytest.fixture
+def desk(desk: Office) -> Office:
     """Two towns with a letter each printed, posted and returned; one that must not be sent; one queued; one enterprise without an address."""
-    desk = office(kept.empty(request), tmp_path)
     for town, count in (("桥头镇", 5), ("观海卫镇", 3)):
         for number in desk.enterprises(count, town=town):
             desk.write(update(Enterprise).where(Enterprise.id == number).values(address=f"示例路{number}号"))
