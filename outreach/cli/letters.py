@@ -296,7 +296,7 @@ def _moment(date: datetime | None, now: datetime) -> datetime:
     if date is None:
         return now
     if date.date() > now.astimezone(OFFICE_ZONE).date():
-        raise DayAhead(what="day", day=date.date())
+        raise DayAhead(day=date.date())
     return min(datetime.combine(date.date(), clock_time(12), OFFICE_ZONE).astimezone(UTC), now)
 
 

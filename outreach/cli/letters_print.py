@@ -70,7 +70,7 @@ def render(office: Office, campaign: str, folder: Path, town: str | None, per_ba
     own = choice.town(office, town) or ""
     if number is not None:
         if other := next((name for name, value in {"--per-batch": per_batch, "--limit": limit, "--dry-run": dry_run}.items() if value), None):
-            raise OneBatchOnly(what="", option=other)
+            raise OneBatchOnly(option=other)
         _write_one(office, campaign, number, folder)
         return
     with office.database.read() as session:
@@ -189,7 +189,7 @@ def _write_one(office: Office, campaign: str, number: int, folder: Path) -> None
         found = output.batch(session, number, settings=office.settings)
     office.require_town(found.town)
     if found.campaign != campaign:
-        raise BatchElsewhere(what="batch", number=number, campaign=found.campaign)
+        raise BatchElsewhere(number=number, campaign=found.campaign)
     _make_folder(folder)
     written = _write(office, number, folder)
     answer(office, {"campaign": campaign, "batches": [written]}, _batch_lines(written), next_step="outreach letters batches")

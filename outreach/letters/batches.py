@@ -90,12 +90,12 @@ def campaign(session: Session, name: str, *, settings: Settings, lock: bool = Fa
     wanted = select(Campaign.id, Campaign.name, Campaign.state, Campaign.reason).where(Campaign.name == name, Campaign.mode == settings.mode)
     found = session.execute(wanted.with_for_update(key_share=True) if lock else wanted).one_or_none()
     if found is None:
-        raise CampaignUnknown(what="campaign", name=name)
+        raise CampaignUnknown(name=name)
     on_paper = select(CampaignStep.id).where(CampaignStep.campaign_id == found.id, CampaignStep.channel == postal.CHANNEL)
     if session.scalar(on_paper.limit(1)) is None:
-        raise NoLetters(what="campaign", name=name)
+        raise NoLetters(name=name)
     if found.state in ("planned", "approved"):
-        raise NotLaunched(what="campaign", name=name)
+        raise NotLaunched(name=name)
     return Sending(*found)
 
 

@@ -27,7 +27,7 @@ def batch(session: Session, number: int, *, settings: Settings, lock: bool = Fal
     wanted = select(PrintBatch).join(Campaign, Campaign.id == PrintBatch.campaign_id).where(PrintBatch.id == number, Campaign.mode == settings.mode)
     found = session.scalars(wanted.with_for_update(of=PrintBatch) if lock else wanted).one_or_none()
     if found is None:
-        raise BatchUnknown(what="print batch", name=number, number=number)
+        raise BatchUnknown(number=number)
     return found
 
 
@@ -49,7 +49,7 @@ def require(session: Session, codes: Sequence[str], *, settings: Settings) -> Ma
     """Return the letters with these codes. Raises LettersUnknown where there is no letter with one of them."""
     found = letters(session, codes, settings=settings)
     if unknown := [code for code in tidied(codes) if code not in found]:
-        raise LettersUnknown(what="letter", name=unknown[0], codes=" ".join(unknown))
+        raise LettersUnknown(codes=" ".join(unknown))
     return {code: found[code] for code in tidied(codes)}
 
 

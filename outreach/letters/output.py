@@ -62,9 +62,9 @@ def batch(session: Session, number: int, *, settings: Settings) -> Batch:
     found = directory.batch(session, number, settings=settings)
     name, title = session.execute(select(Campaign.name, Campaign.title).where(Campaign.id == found.campaign_id)).one()
     if found.state == "discarded":
-        raise BatchEmpty(what="batch", number=number)
+        raise BatchEmpty(number=number)
     if found.state == "rendering":
-        raise BatchUnfinished(what="batch", number=number, campaign=name)
+        raise BatchUnfinished(number=number, campaign=name)
     letters = session.execute(directory.rows(settings).where(Letter.batch_id == number).order_by(Letter.place)).all()
     return Batch(number, name, title, found.town, found.made_at, found.made_by, found.enclosures, letters, _chunks(session, found, settings=settings))
 

@@ -91,10 +91,10 @@ def post(
     back = directory.require(session, excepted, settings=settings)
     _require_postable(session, single)
     if stray := next((code for code, row in back.items() if row.batch_id not in batches or row.posted_at is not None), None):
-        raise NotInBatch(what="letter", code=stray)
+        raise NotInBatch(code=stray)
     made = [*(one.made_at for one in whole), *(row.made_at for row in single.values())]
     if any(_day(moment) > _day(on) for moment in made):
-        raise BeforePrinting(what="day", day=_day(on))
+        raise BeforePrinting(day=_day(on))
     put_back = {row.delivery_id for row in back.values()}
     waiting = select(Letter.delivery_id).where(Letter.batch_id.in_([one.id for one in whole]), Letter.posted_at.is_(None))
     going = sorted((set(session.scalars(waiting)) | {row.delivery_id for row in single.values()}) - put_back)
@@ -133,10 +133,10 @@ def _ready(session: Session, number: int, *, settings: Settings) -> PrintBatch:
 def _refuse(found: PrintBatch, *, campaign: str = "") -> None:
     if found.state == "posted":
         assert found.posted_on is not None
-        raise BatchPosted(what="batch", number=found.id, day=_day(found.posted_on))
+        raise BatchPosted(number=found.id, day=_day(found.posted_on))
     if found.state == "discarded":
-        raise BatchDiscarded(what="batch", number=found.id)
-    raise BatchNotReady(what="batch", number=found.id, campaign=campaign)
+        raise BatchDiscarded(number=found.id)
+    raise BatchNotReady(number=found.id, campaign=campaign)
 
 
 def _require_postable(session: Session, single: Mapping[str, Row[Any]]) -> None:
@@ -144,11 +144,11 @@ def _require_postable(session: Session, single: Mapping[str, Row[Any]]) -> None:
     marked = _marked(session, single.values())
     for code, row in single.items():
         if row.posted_at is not None and row.returned_at is None:
-            raise LetterPosted(what="letter", code=code, day=_day(row.posted_at))
+            raise LetterPosted(code=code, day=_day(row.posted_at))
         if row.state == "queued":
-            raise LetterNotReady(what="letter", code=code, number=row.batch_id)
+            raise LetterNotReady(code=code, number=row.batch_id)
         if row.returned_at is not None and postal.written(row.address, row.enterprise) in marked:
-            raise AddressReturned(what="letter", code=code)
+            raise AddressReturned(code=code)
 
 
 def _marked(session: Session, rows: Iterable[Row[Any]]) -> set[str]:

@@ -47,11 +47,11 @@ def find(session: Session, codes: Sequence[str], *, settings: Settings, now: dat
     """Return letters by their codes, in that order. Raises LettersUnknown, NotSet and AddressGone."""
     rows = list(directory.require(session, codes, settings=settings).values())
     if unset := next((row for row in rows if row.state == "queued"), None):
-        raise NotSet(what="letter", code=unset.code, batch=unset.batch_id)
+        raise NotSet(code=unset.code, batch=unset.batch_id)
     wanted = select(Enterprise.id, Enterprise.name, Enterprise.address).where(Enterprise.id.in_([row.enterprise_id for row in rows]))
     to = {row.id: (row.name, row.address) for row in session.execute(wanted)}
     if gone := next((row for row in rows if not to[row.enterprise_id][1]), None):
-        raise AddressGone(what="letter", code=gone.code, enterprise=gone.enterprise)
+        raise AddressGone(code=gone.code, enterprise=gone.enterprise)
     parts = [printing.alone(session, list(same), settings=settings, now=now) for _key, same in groupby(rows, key=lambda row: (row.text_id, row.campaign_id))]
     return Reprint(rows, [to[row.enterprise_id] for row in rows], parts)
 

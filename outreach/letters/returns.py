@@ -35,7 +35,7 @@ class Returned:
 def take_back(session: Session, rows: Collection[Row[Any]], *, reason: str, now: datetime) -> Returned:
     """Mark letters as returned, each row one of `directory.rows`, and their addresses as bad. Raises NotPosted."""
     if unposted := next((row for row in rows if row.posted_at is None), None):
-        raise NotPosted(what="letter", code=unposted.code, batch=unposted.batch_id)
+        raise NotPosted(code=unposted.code, batch=unposted.batch_id)
     fresh = [row for row in rows if row.returned_at is None]
     keys = [row.delivery_id for row in fresh]
     carried.arrive(session, dict.fromkeys(keys, "undelivered"), at=now, reasons=dict.fromkeys(keys, reason))
