@@ -13,6 +13,8 @@ export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_BUILD_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_ROOT_USER_ACTION := ignore
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# The tests start hundreds of processes, and rewrite their own assertions: without bytecode each does it all again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test test-all lint chaos bench docs messages clean
 .DEFAULT_GOAL := test

@@ -15,10 +15,12 @@ from typing import Any
 import hypothesis
 import pytest
 import sqlalchemy
+from argon2 import PasswordHasher
 
 from outreach import i18n, settings
 from outreach.database import upgrading
 from outreach.database.engine import Database
+from outreach.staff import accounts
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -28,8 +30,13 @@ from drive import Office, office  # isort: skip
 pytest_plugins = ["plugin_skips"]
 hypothesis.settings.register_profile("outreach", deadline=None, derandomize=bool(os.environ.get("CI")))
 hypothesis.settings.load_profile("outreach")
+HASHER = accounts.HASHER
+"""What hashes an office's passwords. It is costly on purpose and many tests sign somebody in, so only `test_staff_accounts` uses it."""
+accounts.HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 NOON = datetime(2026, 1, 15, 4, 0, tzinfo=UTC)
 """A Thursday noon in Shanghai, when anybody may be written to."""
+MEMORY = Path("/dev/shm")
+"""Where Linux keeps files in memory: what waits for a disk at each commit waits for nothing here, as fsync is off on PostgreSQL."""
 _numbers = itertools.count(1)
 
 
@@ -113,19 +120,27 @@ def new_postgresql() -> Iterator[Callable[[], str]]:
 
 
 @pytest.fixture(scope="session")
-def new_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], str]:
+def new_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], str]]:
     """A maker of migrated SQLite files: copies of one model, which is quicker than migrating each."""
     model = tmp_path_factory.mktemp("model") / "model.db"
     database = Database(f"sqlite:///{model}")
     upgrading.upgrade(database)
     database.close()
+    folder = Path(tempfile.mkdtemp(prefix="outreach-", dir=MEMORY if _roomy(MEMORY) else tmp_path_factory.getbasetemp()))
 
     def make() -> str:
-        path = tmp_path_factory.mktemp("office") / "outreach.db"
+        path = folder / str(next(_numbers)) / "outreach.db"
+        path.parent.mkdir()
         shutil.copy(model, path)
         return f"sqlite:///{path}"
 
-    return make
+    yield make
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _roomy(folder: Path) -> bool:
+    """Whether all the files of a run have room there; a container's memory may be small."""
+    return folder.is_dir() and shutil.disk_usage(folder).free > 2**32
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

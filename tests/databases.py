@@ -1,9 +1,11 @@
 """One engine of each kind for all tests of a process: compiling its statements once saves more time than most tests take."""
 
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import event, make_url, text
+from sqlalchemy import event, text
 
 from outreach.database.engine import Database
 from outreach.database.tables import Base
@@ -32,7 +34,9 @@ class Databases:
             event.listen(self._kept["sqlite"].engine, "do_connect", self._elsewhere)
         opened, engine = Database(url), self._kept["sqlite"].engine
         engine.dispose()
-        engine.url = make_url(url)
+        if engine.url.database != opened.engine.url.database:
+            shutil.rmtree(Path(str(engine.url.database)).parent, ignore_errors=True)
+        engine.url = opened.engine.url
         opened.engine = engine
         return opened
 

@@ -14,6 +14,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from functools import cache
 from inspect import cleandoc
 from io import BytesIO
 from pathlib import Path
@@ -55,7 +56,7 @@ Id = str | tuple[str, str]
 
 def wanted(root: Path = ROOT / "outreach") -> dict[Id, list[str]]:
     """Return every message id of ours with the files in which it stands."""
-    trees = {path: ast.parse(path.read_text("utf-8")) for path in sorted(root.rglob("*.py"))}
+    trees = _trees(root)
     errors = _descendants(BASE, list(trees.values()))
     found: dict[Id, list[str]] = defaultdict(list)
     for path, tree in trees.items():
@@ -65,6 +66,11 @@ def wanted(root: Path = ROOT / "outreach") -> dict[Id, list[str]]:
                 if text and place not in found[text]:
                     found[text].append(place)
     return dict(found)
+
+
+@cache
+def _trees(root: Path) -> dict[Path, ast.Module]:
+    return {path: ast.parse(path.read_text("utf-8")) for path in sorted(root.rglob("*.py"))}
 
 
 def of_others() -> dict[Id, list[str]]:
@@ -98,7 +104,7 @@ def spoken() -> dict[Id, list[str]]:
 
 def unwritten(root: Path = ROOT / "outreach") -> list[str]:
     """Return the calls of `_()` whose text is put together at run time, which no catalogue can hold."""
-    calls = ((path, node) for path in sorted(root.rglob("*.py")) for node in ast.walk(ast.parse(path.read_text("utf-8"))))
+    calls = ((path, node) for path, tree in _trees(root).items() for node in ast.walk(tree))
     return [
         f"not written out: {place}:{node.lineno}: {ast.unparse(node)}"
         for path, node in calls
@@ -184,7 +190,10 @@ def _messages(node: ast.AST, errors: set[str], *, command_line: bool) -> Iterato
 
 
 def _translates(function: ast.expr) -> bool:
-    return ast.unparse(function) in ("_", "gettext", "i18n.gettext")
+    match function:
+        case ast.Name(id="_" | "gettext") | ast.Attribute(value=ast.Name(id="i18n"), attr="gettext"):
+            return True
+    return False
 
 
 def _is_text(node: ast.expr) -> bool:
@@ -192,7 +201,10 @@ def _is_text(node: ast.expr) -> bool:
 
 
 def _makes_a_command(decorator: ast.expr) -> bool:
-    return isinstance(decorator, ast.Call) and ast.unparse(decorator.func).rpartition(".")[2] in ("command", "group")
+    match decorator:
+        case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)):
+            return name in ("command", "group")
+    return False
 
 
 def _one_line(text: str) -> str:

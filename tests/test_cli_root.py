@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from outreach import cli
+
 
 def outreach(home: Path, *arguments: str | bytes, **options) -> "subprocess.CompletedProcess[bytes]":
     environment = {**os.environ, "OUTREACH_HOME": str(home), "OUTREACH_LANG": "en"}
@@ -38,16 +40,26 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["--home", "/etc/passwd", "check"], 2, "/etc/passwd"),
         (["--home", "/proc/nope", "init", "--yes"], 1, "/proc/nope"),
         (["demo", "--out", "/proc/x"], 1, "/proc/x"),
-        (["campaign", "status", "局".encode("gbk")], 2, "LANG"),
         (["campaign", "launch", "x", "--format", "xlsx"], 2, "xlsx"),
     ],
 )
-def test_bad_input_gets_one_line_and_the_right_exit_code(home: Path, arguments: list[str | bytes], code: int, said: str) -> None:
-    done = outreach(home, *arguments)
-    lines = done.stderr.decode().strip().splitlines()
-    assert (done.returncode, len(lines)) == (code, 1), done
+def test_bad_input_gets_one_line_and_the_right_exit_code(
+    home: Path, arguments: list[str], code: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OUTREACH_HOME", str(home))
+    monkeypatch.setenv("OUTREACH_LANG", "en")
+    returned = cli.run(arguments)
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert (returned, len(lines)) == (code, 1), lines
     assert lines[0].startswith("error: ")
     assert said in lines[0]
+
+
+def test_a_process_too_says_what_is_wrong_in_one_line(home: Path) -> None:
+    for arguments, code, said in ((["campaign", "status", "局".encode("gbk")], 2, "LANG"), (["campaign", "status", "nobody"], 1, "nobody")):
+        done = outreach(home, *arguments)
+        lines = done.stderr.decode().strip().splitlines()
+        assert (done.returncode, len(lines), said in lines[0]) == (code, 1, True), done
 
 
 def test_no_command_at_all_shows_the_help(home: Path) -> None:

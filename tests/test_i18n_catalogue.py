@@ -106,9 +106,9 @@ def test_a_chinese_run_says_chinese(capsys: pytest.CaptureFixture[str], argument
 def test_a_process_speaks_chinese_unless_told_otherwise() -> None:
     plain = {name: value for name, value in os.environ.items() if name not in ("LANGUAGE", "LANG", "LC_ALL")}
     run = [sys.executable, "-m", "outreach"]
-    chinese = subprocess.run([*run, "--help"], env=plain | {"PYTHONIOENCODING": "utf-8"}, capture_output=True, encoding="utf-8", check=True)
+    chinese = subprocess.run([*run, "staff", "--help"], env=plain | {"PYTHONIOENCODING": "utf-8"}, capture_output=True, encoding="utf-8", check=True)
     assert chinese.stdout.startswith("用法：")
-    english = subprocess.run([*run, "--lang", "en", "--help"], env=plain | {"LANGUAGE": "zh_CN"}, capture_output=True, encoding="utf-8", check=True)
+    english = subprocess.run([*run, "staff", "--lang", "en", "--help"], env=plain | {"LANGUAGE": "zh_CN"}, capture_output=True, encoding="utf-8", check=True)
     assert english.stdout.startswith("Usage:") and not HAN.search(english.stdout)
 
 

@@ -421,7 +421,7 @@ def opened(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Database]
 
 
 def test_no_interleaving_sends_twice_or_forgets(opened: Callable[[str], Database], tmp_path: Path) -> None:
-    play(opened("sqlite"), tmp_path, max_examples=16, stateful_step_count=30)
+    play(opened("sqlite"), tmp_path, max_examples=10, stateful_step_count=30)
 
 
 @pytest.mark.long
