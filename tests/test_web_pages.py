@@ -17,6 +17,7 @@ from served import SIGNING, Answer, Served
 from sqlalchemy import select, text, update
 
 from outreach import clock, tokens
+from outreach.database.engine import Database
 from outreach.database.pledge_tables import Correction, EvidencePersonal, OneTimeCode, Refusal, Signature
 from outreach.database.tables import Campaign, Recipient
 from outreach.links import personal, resolving
@@ -34,8 +35,8 @@ def web(tmp_path: Path, new_sqlite: Callable[[], str]) -> Iterator[Served]:
 
 
 @pytest.fixture
-def web_of_either(tmp_path: Path, database_url: str) -> Iterator[Served]:
-    with Served(tmp_path, database_url) as served:
+def web_of_either(tmp_path: Path, database: Database) -> Iterator[Served]:
+    with Served(tmp_path, database.url) as served:
         yield served
 
 

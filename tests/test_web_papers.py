@@ -12,6 +12,7 @@ from served import SIGNING, Answer, Served
 from sqlalchemy import insert, text, update
 from visitors import Guest
 
+from outreach.database.engine import Database
 from outreach.database.tables import CampaignStep, Enterprise, MessageText, Recipient
 from outreach.rendering import layouts
 from outreach.web import papers
@@ -24,8 +25,8 @@ def web(tmp_path: Path, new_sqlite: Callable[[], str]) -> Iterator[Served]:
 
 
 @pytest.fixture
-def web_of_either(tmp_path: Path, database_url: str) -> Iterator[Served]:
-    with Served(tmp_path, database_url) as served:
+def web_of_either(tmp_path: Path, database: Database) -> Iterator[Served]:
+    with Served(tmp_path, database.url) as served:
         yield served
 
 

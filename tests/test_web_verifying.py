@@ -9,6 +9,7 @@ from sqlalchemy import select, text
 from visitors import Guest
 
 from outreach import clock
+from outreach.database.engine import Database
 from outreach.database.pledge_tables import Signature
 from outreach.pledges import sealing
 from outreach.web import verifying
@@ -24,8 +25,8 @@ def web(tmp_path: Path, new_sqlite: Callable[[], str]) -> Iterator[Served]:
 
 
 @pytest.fixture
-def web_of_either(tmp_path: Path, database_url: str) -> Iterator[Served]:
-    with Served(tmp_path, database_url) as served:
+def web_of_either(tmp_path: Path, database: Database) -> Iterator[Served]:
+    with Served(tmp_path, database.url) as served:
         yield served
 
 
