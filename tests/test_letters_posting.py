@@ -28,6 +28,7 @@ from letters import (
 from sqlalchemy import delete, select, update
 
 from outreach import clock
+from outreach.campaigns import launching
 from outreach.database.engine import Database
 from outreach.database.paper_tables import Letter
 from outreach.database.tables import Address, Enterprise
@@ -132,6 +133,16 @@ def test_who_has_signed_since_is_to_be_pulled_out_and_then_skipped(desk: Office)
 def test_a_signature_that_nobody_saw_is_told_when_the_batch_is_posted(desk: Office) -> None:
     desk.settle_enterprise(letter_rows(desk)[0].enterprise_id)
     assert post(desk, 1).needless == 1
+
+
+def test_what_is_printed_of_a_cancelled_campaign_is_to_be_pulled_out(desk: Office) -> None:
+    with desk.database.write() as session:
+        launching.cancel(session, "drive", now=clock.now())
+    assert [row["pull_out"] for row in listed(desk)] == [3, 1]
+    discard(desk, 1)
+    desk.advance()
+    assert sorted(states(desk)) == [("accepted", None)] + [("skipped", "cancelled")] * 3
+    adds_up(desk)
 
 
 def test_single_letters_may_be_posted_and_the_last_of_a_batch_closes_it(desk: Office) -> None:

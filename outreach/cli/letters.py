@@ -263,6 +263,8 @@ def discard(office: Office, batch: int, dry_run: bool) -> None:
         done = posting.discard(session, batch, settings=office.settings, by=office.actor, now=office.now())
         office.record(session, "letters.discard", str(batch), put_back=done.put_back, posted=done.posted)
     lines = [_("Batch {batch}: put back, to be printed again, letters {put_back}; posted before, and stay so, {posted}.").format(**_plain(done))]
+    if done.put_back:
+        lines.append(_("Throw away what was printed of these, and the files: they will be printed in another batch."))
     answer(office, {**_plain(done), "dry_run": dry_run}, [*lines, *_rehearsal(dry_run)], next_step="outreach letters batches")
 
 

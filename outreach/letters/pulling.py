@@ -1,8 +1,8 @@
-"""Which printed letters need not be posted any more: their enterprise has answered, closed down or cannot be reached since."""
+"""Which printed letters need not be posted any more: their enterprise has answered, closed down or cannot be reached since, or the campaign is off."""
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, select
+from sqlalchemy import ColumnElement, Select, and_, case, literal, select
 from sqlalchemy.orm import Session
 
 from outreach.contacts import postal
@@ -33,4 +33,4 @@ def waiting(settings: Settings) -> Select[Any]:
 
 
 def _refusal() -> ColumnElement[Any]:
-    return carried.refusal(postal.CHANNEL)
+    return case((Campaign.state == "cancelled", literal("cancelled")), else_=carried.refusal(postal.CHANNEL))

@@ -370,7 +370,7 @@ def _of_print() -> Mapping[str, str]:
         "posted_by": _("posting told by"),
         "returned_at": _("came back at"),
         "reprints": _("printed again"),
-        "place": _("place"),
+        "place": _("place in the batch"),
         "code": _("signing code"),
         "person": _("addressee"),
         "needless": _("why to pull out"),
