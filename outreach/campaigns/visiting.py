@@ -25,6 +25,7 @@ from outreach.pledges.signing import DeclineRequest, SignRequest
 from outreach.settings import Settings
 from outreach.visits import results, tasks
 from outreach.visits.results import Visit
+from outreach.visits.tasks import Spoken
 
 CAPACITY = "principal"
 """In which capacity whoever signed is put down, until a person has read the sheet."""
@@ -162,11 +163,12 @@ def _opened(session: Session, brought: Sequence[Brought], settings: Settings) ->
     """Lock what will be written, and look up all that is needed to judge it."""
     storing.lock(session)
     ids = sorted({one.enterprise_id for one in brought})
-    bulk.lock_rows(session, Enterprise, [*ids, *_beside(session, ids)])
+    spoken = tasks.spoken_for(session, ids, mode=settings.mode)
+    bulk.lock_rows(session, Enterprise, [*ids, *_beside(session, spoken)])
     names: dict[int, str] = dict(session.execute(select(Enterprise.id, Enterprise.name).where(Enterprise.id.in_(ids))).all())
-    asked = _asked(session, ids, mode=settings.mode)
+    asked = _asked(session, spoken)
     named = _named(session, {one.visit for one in brought if one.visit}, mode=settings.mode)
-    open_visits = {key: visit for key, visit in tasks.of_enterprises(session, ids, mode=settings.mode).items() if visit.state in OPEN}
+    open_visits = {key: visit for key, visit in tasks.of_enterprises(session, spoken).items() if visit.state in OPEN}
     items = []
     for one in brought:
         visit = named.get((one.visit, one.enterprise_id))
@@ -186,29 +188,25 @@ def _mark(one: Brought, campaign: int | None, visit: int | None, settings: Setti
     return results.fingerprint(key, campaign=campaign, enterprise=who, result=one.result, visitor=one.visitor, day=day, phone=one.phone)
 
 
-def _beside(session: Session, enterprises: Collection[int]) -> list[int]:
+def _beside(session: Session, spoken: Collection[Spoken]) -> list[int]:
     """Return all enterprises for which the recipients of these speak: an answer of one locks them too."""
-    mine = select(RecipientEnterprise.recipient_id).where(RecipientEnterprise.enterprise_id.in_(enterprises))
-    return list(session.scalars(select(RecipientEnterprise.enterprise_id).where(RecipientEnterprise.recipient_id.in_(mine)).distinct()))
+    mine = RecipientEnterprise.recipient_id.in_({one.recipient_id for one in spoken})
+    return list(session.scalars(select(RecipientEnterprise.enterprise_id).where(mine).distinct()))
 
 
-def _asked(session: Session, enterprises: Collection[int], *, mode: str) -> dict[int, dict[int, _Asked]]:
+def _asked(session: Session, spoken: Collection[Spoken]) -> dict[int, dict[int, _Asked]]:
     """Return what each enterprise is asked for, by campaign, the newest last."""
-    statement = (
-        select(RecipientEnterprise.enterprise_id, Campaign.id.label("campaign_id"), Recipient.id, Recipient.code, Recipient.town, PledgeVersion)
-        .join(Recipient, Recipient.id == RecipientEnterprise.recipient_id)
-        .join(Campaign, Campaign.id == Recipient.campaign_id)
-        .join(PledgeVersion, PledgeVersion.id == Campaign.pledge_version_id)
-        .where(Campaign.mode == mode, Campaign.launched_at.is_not(None), RecipientEnterprise.enterprise_id.in_(enterprises))
-        .order_by(Campaign.launched_at, Campaign.id)
-    )
-    rows = session.execute(statement).all()
-    people = _people(session, {row.id for row in rows})
+    versions = select(Campaign.id, PledgeVersion).join(PledgeVersion, PledgeVersion.id == Campaign.pledge_version_id)
+    asking = {row.id: row.PledgeVersion for row in session.execute(versions.where(Campaign.id.in_({one.campaign_id for one in spoken})))}
+    recipients = {one.recipient_id for one in spoken if one.campaign_id in asking}
+    rows = session.execute(select(Recipient.id, Recipient.code, Recipient.town).where(Recipient.id.in_(recipients)))
+    known, people = {row.id: row for row in rows}, _people(session, recipients)
     found: dict[int, dict[int, _Asked]] = {}
-    for row in rows:
-        contact, name = people.get(row.id, (None, ""))
-        one = _Asked(row.PledgeVersion, row.campaign_id, row.id, row.code or "", row.town, contact, name)
-        found.setdefault(row.enterprise_id, {})[row.campaign_id] = one
+    for one in spoken:
+        if one.campaign_id in asking:
+            row, (contact, name) = known[one.recipient_id], people.get(one.recipient_id, (None, ""))
+            wanted = _Asked(asking[one.campaign_id], one.campaign_id, row.id, row.code or "", row.town, contact, name)
+            found.setdefault(one.enterprise_id, {})[one.campaign_id] = wanted
     return found
 
 

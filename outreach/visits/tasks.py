@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 from sqlalchemy import ColumnElement, Row, ScalarSelect, Select, and_, case, func, or_, select, tuple_
 from sqlalchemy.orm import Session, aliased
@@ -274,9 +274,32 @@ class Standing:
     visitor: str
 
 
-def of_enterprises(session: Session, enterprises: Collection[int], *, mode: str) -> Mapping[int, Standing]:
-    """Return the visit of each of these enterprises that has one in a campaign of this mode."""
-    return all_standing(session, and_(Campaign.mode == mode, RecipientEnterprise.enterprise_id.in_(enterprises)))
+class Spoken(NamedTuple):
+    """Who speaks for an enterprise in a campaign."""
+
+    enterprise_id: int
+    recipient_id: int
+    campaign_id: int
+
+
+def spoken_for(session: Session, enterprises: Collection[int], *, mode: str) -> list[Spoken]:
+    """Return who speaks for these enterprises in the launched campaigns of a mode, the newest last.
+
+    The campaigns are named, for the index begins with them: without, each of thousands of rows would be read for a few (measured: 0.7 s).
+    """
+    launched = select(Campaign.id).where(Campaign.mode == mode, Campaign.launched_at.is_not(None)).order_by(Campaign.launched_at, Campaign.id)
+    place = {campaign: number for number, campaign in enumerate(session.scalars(launched))}
+    mine = (RecipientEnterprise.campaign_id.in_(place), RecipientEnterprise.enterprise_id.in_(enterprises))
+    rows = session.execute(select(RecipientEnterprise.enterprise_id, RecipientEnterprise.recipient_id, RecipientEnterprise.campaign_id).where(*mine))
+    return sorted((Spoken(*row) for row in rows), key=lambda one: (place[one.campaign_id], one.enterprise_id))
+
+
+def of_enterprises(session: Session, spoken: Collection[Spoken]) -> Mapping[int, Standing]:
+    """Return the visit of each of these enterprises that has one."""
+    recipients = {one.recipient_id for one in spoken}
+    wanted = {one.enterprise_id for one in spoken}
+    found = all_standing(session, RecipientEnterprise.recipient_id.in_(recipients))
+    return {key: visit for key, visit in found.items() if key in wanted}
 
 
 def all_standing(session: Session, condition: ColumnElement[bool]) -> Mapping[int, Standing]:

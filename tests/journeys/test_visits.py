@@ -13,7 +13,7 @@ from office import CONTENT, Stranger, end, until
 
 RESULTS = {"已见面": "delivered", "已签纸质件": "delivered", "愿意签订": "delivered", "已停业": "undelivered", "拒绝签订": "delivered", "未找到": "undelivered"}
 TOWNS = ("逍林镇", "桥头镇")
-MANY = 4000
+MANY = 12000
 
 
 @pytest.fixture
