@@ -76,6 +76,8 @@ def test_an_event_gets_the_sheets_of_its_towns_and_blank_ones_behind_them(run: R
     assert (code, json.loads(out)["sheets"], json.loads(out)["blank"]) == (0, 2, 2)
     assert words((tmp_path / "blank.pdf").read_bytes()).count("桥头镇") == 2
     assert run("form", "--blank", "1", "--pledge", PLEDGE, "--out", "named.pdf")[0] == 0
+    assert run("form", "--town", "桥头镇", "--blank", "2", "--out", "again.pdf")[0] == 0
+    assert (tmp_path / "again.pdf").read_bytes() == (tmp_path / "blank.pdf").read_bytes(), "the same sheets are the same file"
 
 
 def test_an_audience_and_a_village_narrow_what_is_printed(run: Run, desk: Office) -> None:

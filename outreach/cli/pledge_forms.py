@@ -108,8 +108,9 @@ def _answer(office: Office, out: Path, batches: Sequence[Batch], left_out: dict[
     count = sum(len(batch.sheets) for batch in batches)
     if count > MANY:
         note(_("Setting {count} sheets …").format(count=count))
+    dated = max(batch.version.made_at for batch in batches)  # as the texts are: the same sheets are the same file, however often
     with whole_file(out) as stream, _progress(count) as progress:
-        size = sheets.write(batches, stream, settings=office.settings, now=office.now(), progress=progress)
+        size = sheets.write(batches, stream, settings=office.settings, now=dated, progress=progress)
     for name, characters in left_out.items():
         note(_("Left out: {enterprise}, for no font here has {characters}. Lay one that has it into fonts/").format(enterprise=name, characters=characters))
     lines = [_("Sheets to sign by hand: {count}, in {path}.").format(count=count, path=out)]
