@@ -3,6 +3,7 @@
 import itertools
 import os
 import shutil
+import signal
 import socket
 import sys
 import tempfile
@@ -46,10 +47,18 @@ THE_GATEWAYS_OWN = "test_sandbox"
 """What the sandbox promises by itself is told by `make test-all`: in `make test` every channel and journey goes through it anyway."""
 
 
+def pytest_configure() -> None:
+    """Let Ctrl-C be pressed in tests, also where the run was begun behind `&`, which makes it and all its children deaf to it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave to `make test-all` what the quick run need not tell twice."""
+    """Leave to `make test-all` what the quick run need not tell twice, and give a journey the time it takes on a busy machine."""
     for item in items:
+        if "journeys" in item.path.parts and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(400))
         asked = getattr(item, "callspec", None)
         twice = asked and "postgresql" in asked.params.values() and not item.path.name.startswith(ON_BOTH)
         if twice or item.path.name.startswith(THE_GATEWAYS_OWN):

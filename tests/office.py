@@ -166,19 +166,19 @@ class Stranger:
         """Start gateway and web before any launch, so that faults can be set."""
         for command, port, path in (("sandbox", self.gateway, "/_sandbox/health"), ("serve", self.web, "/healthz")):
             self.children.append(self.start(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True))
-            until(lambda port=port, path=path: self._answers(port, path), seconds=20)
+            until(lambda port=port, path=path: self._answers(port, path), seconds=60)
 
     def serve_web(self) -> None:
         """Start the web again."""
         self.children.append(self.start("serve", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True))
-        until(lambda: self._answers(self.web, "/healthz"), seconds=20)
+        until(lambda: self._answers(self.web, "/healthz"), seconds=60)
 
     def worker(self) -> "subprocess.Popen[str]":
         """Start a worker in a group of its own, and wait until it lives."""
         process = self.start("worker", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
         self.children.append(process)
         before = time.time()
-        until(lambda: any(seen.timestamp() > before for (seen,) in self.sql("select seen_at from worker_process")), seconds=30)
+        until(lambda: any(seen.timestamp() > before for (seen,) in self.sql("select seen_at from worker_process")), seconds=60)
         return process
 
     def kill_group(self, process: "subprocess.Popen[str]") -> None:

@@ -50,7 +50,7 @@ class Desk:
         return name
 
     def until(self, condition: Callable[[], bool]) -> None:
-        over = time.monotonic() + 10
+        over = time.monotonic() + 30
         while not condition():
             assert time.monotonic() < over, "it did not come true in time"
             time.sleep(0.05)

@@ -22,7 +22,7 @@ def running(office: Stranger, *arguments: str) -> "subprocess.Popen[str]":
     office.web, office.gateway = free_port(), free_port()
     process = office.start(*arguments)
     office.children.append(process)
-    until(lambda: process.poll() is not None or office._answers(office.web, "/healthz"), seconds=30)
+    until(lambda: process.poll() is not None or office._answers(office.web, "/healthz"), seconds=60)
     assert process.poll() is None, process.communicate()
     return process
 
@@ -61,8 +61,8 @@ def test_up_says_at_once_why_its_sandbox_does_not_start_and_takes_it_along_when_
     holder, gateway = running(office, "up", "--sandbox"), office.gateway
     assert office._answers(gateway, "/_sandbox/health")
     office.web, office.gateway = free_port(), free_port()
-    refused = office.run("up", "--sandbox", seconds=30)
+    refused = office.run("up", "--sandbox", seconds=60)
     assert (refused.code, len(refused.err.splitlines())) == (1, 1), refused
     assert "outreach sandbox did not start" in refused.err and "another sandbox writes to this ledger" in refused.err
     assert stopped(holder) == (0, "")
-    until(lambda: not office._answers(gateway, "/_sandbox/health"), seconds=10)
+    until(lambda: not office._answers(gateway, "/_sandbox/health"), seconds=30)

@@ -163,7 +163,7 @@ class Door:
         return 200, (self._crypto.encrypt_message(text, "n1", "1700000000") if heard.sealed else text).encode()
 
 
-def until(condition: Callable[[], bool], patience: float = 10.0) -> None:
+def until(condition: Callable[[], bool], patience: float = 30.0) -> None:
     """Wait until something is so."""
     deadline = time.monotonic() + patience
     while not condition():

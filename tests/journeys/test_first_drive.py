@@ -87,7 +87,7 @@ def test_ctrl_c_stops_a_launch_and_the_same_command_goes_on(office: Stranger) ->
     office.serve()
     office.faults(seed=1, latency_ms=400)
     process = office.start("campaign", "launch", "drive")
-    until(lambda: office.sql("select count(*) from delivery where state <> 'queued'")[0][0] > 0, seconds=30)
+    until(lambda: office.sql("select count(*) from delivery where state <> 'queued'")[0][0] > 0, seconds=60)
     process.send_signal(signal.SIGINT)
     _out, err = process.communicate(timeout=30)
     assert (process.returncode, "Traceback" in err) == (130, False), err

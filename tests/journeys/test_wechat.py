@@ -59,13 +59,13 @@ class Account:
         """Write to the office, and return its answer."""
         before = len(self.said_to(openid))
         self.does(openid, "text", body, **more)
-        until(lambda: len(self.said_to(openid)) > before, seconds=10)
+        until(lambda: len(self.said_to(openid)) > before, seconds=30)
         return self.said_to(openid)[-1]
 
     def follows_and_binds(self, openid: str, code: str, phone: str) -> str:
         """Follow, send the code and the four digits; return the last answer."""
         self.does(openid, "subscribe")
-        until(lambda: self.said_to(openid), seconds=10)
+        until(lambda: self.said_to(openid), seconds=30)
         self.says(openid, code)
         return self.says(openid, phone[-4:])
 
@@ -162,7 +162,7 @@ def test_a_stop_word_in_wechat_stops_and_leaving_undoes_the_binding(office: Stra
     (stopped, number, _code), (left, *_rest) = people[:2]
     account.says(stopped, "退订")
     account.does(left, "unsubscribe")
-    until(lambda: office.sql(f"select ended_reason from binding where openid = '{left}'") == [("unsubscribed",)], seconds=10)
+    until(lambda: office.sql(f"select ended_reason from binding where openid = '{left}'") == [("unsubscribed",)], seconds=30)
     over_channels(office, "second")
     office.json("campaign", "launch", "second")
     written = {line["to"] for line in office.ledger() if line["attempt"] and line["at"] > "" and line["to"] in (stopped, left)}
@@ -223,7 +223,7 @@ def test_no_secret_and_no_whole_phone_or_openid_stands_in_any_log(office: Strang
         logs[command] = (tmp_path / f"{command}.log").open("w+")
         office.children.append(office.start(command, stdout=logs[command], stderr=logs[command], start_new_session=True))
         if port:
-            until(lambda port=port, path=path: office._answers(port, path), seconds=20)
+            until(lambda port=port, path=path: office._answers(port, path), seconds=60)
     office.json("campaign", "launch", "first", "--wait")
     account = Account(office)
     number, code = next(iter(texts(office).items()))
