@@ -22,7 +22,7 @@ from outreach.database.paper_tables import PrintBatch
 from outreach.database.tables import AuditEntry, Enterprise, MessageText
 from outreach.staff import accounts
 
-from drive import Office, office  # isort: skip
+from drive import PLEDGE, Office, office  # isort: skip
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -168,6 +168,29 @@ def test_a_posted_batch_is_written_again_by_its_number(run: Run, ask: Callable[.
     assert digests(tmp_path / "other") == before
     code, _out, err = run("render", "drive", "--batch", "1", "--limit", "3", "--out", "other")
     assert code == 2 and "leave --limit out" in err
+
+
+def test_what_lies_in_the_envelope_is_counted_with_what_was_posted_and_the_sheets_for_signing_are_pages(
+    run: Run, ask: Callable[..., Any], desk: Office, tmp_path: Path
+) -> None:
+    source = (Path(__file__).parent.parent / "templates" / "letter" / "open-letter.md").read_text("utf-8")
+    head = '+++\ntitle = "公开信"\nenclosures = ["《宣传册》", "回执"]\nform = true\n+++\n'
+    own = tmp_path / "templates" / "letter" / "own-letter.md"
+    own.parent.mkdir(parents=True)
+    own.write_text(head + source.split("+++\n", 2)[2], "utf-8")
+    desk.launch("other", goal={"pledge": PLEDGE}, steps=[{"channel": "letter", "template": "letter/own-letter"}])
+    signed = desk.rows(Enterprise)[0].id
+    desk.settle_enterprise(signed)
+    printed = ask("render", "other", "--out", "out")
+    (one,) = printed["batches"]
+    assert (one["letters"], one["pages"]) == (2, 4), "a letter and a sheet each"
+    (path,) = [file for file in one["files"] if file.endswith("交接单.pdf")]
+    assert "《宣传册》" in words((tmp_path / path).read_bytes())
+    one_of_them = desk.recipients(desk.campaign("other").id)[2].code
+    ask("posted", str(one["batch"]), "--except", one_of_them)
+    row = next(row for row in ask("batches", "other")["rows"] if row["batch"] == one["batch"])
+    assert row["enclosures"] == [{"item": "《宣传册》", "count": 1}, {"item": "回执", "count": 1}]
+    assert "《宣传册》 1，回执 1" in run("batches", "other")[1]
 
 
 @pytest.mark.parametrize(
