@@ -2,6 +2,10 @@
 
 import csv
 import json
+import os
+import signal
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -110,6 +114,22 @@ def test_a_refusal_in_the_middle_keeps_what_came_and_the_next_run_asks_for_the_r
     answer = run(*command)
     assert (answer["asked"], answer["kept"]) == (1, 2)
     assert set(kept) < {row.url for row in desk.rows("select url from scene")}
+
+
+def test_ctrl_c_while_codes_are_asked_for_keeps_those_that_come(desk: Signers, gateway: Gateway, run: Callable[..., Any], tmp_path: Path) -> None:
+    gateway.faults(latency_ms=300)
+
+    def press() -> None:
+        while not asked(gateway):
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=press).start()
+    command = ["wechat", "qr", *desk.codes, "--out", str(tmp_path / "qr")]
+    assert cli.run(command) == 130
+    gateway.faults()
+    answer = run(*command)
+    assert (answer["asked"], answer["kept"], asked(gateway)) == (0, 3, 3)
 
 
 def test_who_scans_his_code_is_known_by_its_scene(desk: Signers, gateway: Gateway, run: Callable[..., Any], tmp_path: Path) -> None:
