@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from letters import LETTER, addressed, codes, printed_codes, words
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from outreach import cli, clock
 from outreach.campaigns import launching
@@ -225,6 +225,15 @@ def test_a_broken_layout_is_said_before_a_batch_is_made(run: Run, desk: Office, 
     code, _out, err = run("render", "drive", "--out", "out")
     assert code == 1 and "cannot be set" in err
     assert not desk.rows(PrintBatch) and not (tmp_path / "out").exists()
+
+
+def test_a_character_in_the_text_itself_that_no_font_has_is_said_before_a_batch_is_made(run: Run, desk: Office) -> None:
+    with desk.database.read() as session:
+        source = session.execute(select(MessageText.source).where(MessageText.name == "letter/open-letter")).scalar_one()
+    desk.write(update(MessageText).where(MessageText.name == "letter/open-letter").values(source=source.replace("您好", "\U0001f9a2您好")))
+    code, _out, err = run("render", "drive", "--out", "out")
+    assert code == 1 and "\U0001f9a2" in err
+    assert not desk.rows(PrintBatch)
 
 
 def test_a_campaign_that_rests_prints_what_is_set_and_says_so(run: Run, desk: Office) -> None:

@@ -77,7 +77,7 @@ def render(office: Office, campaign: str, folder: Path, town: str | None, per_ba
         choice.require_town(session, own or None)
         looked = batches.inspect(session, campaign, settings=office.settings, town=own, now=office.now())
     for proof in looked.proofs:
-        printing.set_letters(proof, settings=office.settings)
+        printing.prove(proof, settings=office.settings)
     made = _make(office, campaign, looked, town=own, per_batch=per_batch or PER_BATCH, limit=limit, dry_run=dry_run)
     written: list[dict[str, Any]] = []
     if office.settings.rehearsal:
@@ -90,7 +90,7 @@ def render(office: Office, campaign: str, folder: Path, town: str | None, per_ba
         written = [_write(office, key, folder) for key in going if _is_set(office, key)]
         if rests:
             note(_("Campaign {name} rests; what is not set yet waits until it goes on.").format(name=campaign))
-    document = _document(campaign, made, looked, written) | {"dry_run": dry_run}
+    document = _document(campaign, made, looked, written) | {"left_since": _left_since(office, made, dry_run=dry_run), "dry_run": dry_run}
     ready = [one["batch"] for one in written]
     answer(office, document, _lines(document), next_step=command("outreach letters posted", *ready) if ready else "")
 
@@ -114,6 +114,15 @@ def _make(office: Office, campaign: str, looked: Inspected, *, town: str, per_ba
         if dry_run:
             raise _Rehearsed()
     return made
+
+
+def _left_since(office: Office, made: Made, *, dry_run: bool) -> int:
+    """Return how many letters have left the batches that were made just now: they were answered meanwhile, or could not be set."""
+    if not made.batches or dry_run:
+        return 0
+    with office.database.read() as session:
+        stay = printing.standing(session, made.batches)
+    return made.letters - stay.letters
 
 
 def _make_folder(folder: Path) -> None:
@@ -259,6 +268,8 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
         yield _("  not sent, {reason}: {count}").format(reason=words.skip_reason(reason, "letter"), count=count)
     for one in document["unsettable"][:NAMED]:
         yield _("  not to be set: {code} {enterprise}, which holds {characters}; lay a font that has it into fonts/").format(**one)
+    if document["left_since"]:
+        yield _("  left their batch while it was set, for they were answered or cannot be set: {count}").format(count=document["left_since"])
     if document["dry_run"]:
         yield _("A rehearsal: nothing was recorded.")
     for one in document["batches"]:

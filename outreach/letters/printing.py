@@ -164,6 +164,14 @@ def alone(session: Session, rows: Sequence[Any], *, settings: Settings, now: dat
     return Chunk(0, first.made_at, first.made_at, now, text, letters, [papers[key] for key in letters])
 
 
+def prove(chunk: Chunk, *, settings: Settings) -> None:
+    """Try some letters of a text; raise what is wrong where none of them can be set: then it is the text, or its layout."""
+    faults = [_fault(chunk, paper, settings=settings) for paper in chunk.papers]
+    if faults and all(faults):
+        assert faults[0] is not None
+        raise faults[0]
+
+
 def _set(text: LetterText, papers: Mapping[int, Paper], *, settings: Settings, dated: datetime) -> Printed:
     made = documents.chunk(text, list(papers.values()), settings=settings, now=dated)
     return Printed(made.content, dict(zip(papers, made.pages, strict=True)))
