@@ -16,6 +16,7 @@ from outreach.database.engine import Database
 from outreach.database.paper_tables import PrintChunk
 from outreach.database.tables import Campaign, Enterprise, Recipient
 from outreach.letters import batches, printing
+from outreach.worker.duty import Duty
 from outreach.worker.press import Press
 
 
@@ -242,3 +243,14 @@ def test_two_who_print_at_once_put_each_letter_into_one_batch_and_set_each_chunk
     assert {row.state for row in batch_rows(desk)} == {"rendered"}
     printed = [code for row in batch_rows(desk) for code in printed_codes(whole(desk, row.id).content, codes(desk))]
     assert sorted(printed) == sorted(codes(desk))
+
+
+def test_a_worker_sets_what_waits_when_the_bell_rings(desk: Office, small_chunks: None) -> None:
+    addressed(desk, 4)
+    desk.asking(steps=[LETTER])
+    make(desk)
+    duty = Duty(desk.settings)
+    assert [duty.render() for _ring in range(3)] == [True, True, False]
+    duty.close()
+    assert [row.state for row in batch_rows(desk)] == ["rendered"]
+    assert states(desk) == [("accepted", None)] * 4
