@@ -325,18 +325,6 @@ class Office:
             assert holders == {(row.id, row.address_id) for row in session.execute(text(in_flight))}
 
 
-class Databases:
-    """What some tests still ask for where they mean the fixture `database`."""
-
-    def empty(self, request: Any) -> Database:
-        """Return an empty database of the kind that the request is a parameter of."""
-        made: Database = request.getfixturevalue("databases").empty(request.param)
-        return made
-
-    def close(self) -> None:
-        """Do nothing."""
-
-
 TIMES = {
     "delivery": ("due_at", "claimed_at", "lease_until", "final_at"),
     "sender": ("breaker_until", "quota_until", "refreshed_at"),

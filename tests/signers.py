@@ -1,6 +1,5 @@
 """A small office whose enterprises sign: a pledge, a campaign with recipients, and signatures with their evidence."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -125,11 +124,6 @@ class Signers:
         """Return the blocks in order."""
         with self.database.read() as session:
             return list(session.scalars(select(EvidenceBlock).order_by(EvidenceBlock.id)))
-
-
-def databases(request: Any, _kept: Any) -> Iterator[Database]:
-    """What some tests still ask for where they mean the fixture `database`."""
-    yield request.getfixturevalue("databases").empty(request.param)
 
 
 def _new(session: Session, table: type[Base], **values: Any) -> int:

@@ -1,20 +1,18 @@
 """Letters and visits on the ladder: for enterprises without a phone too, one a recipient, and stopped by what stops a text."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import papers
 import pytest
-from drive import PLEDGE, REMINDER, SHORT, Databases, Office, office, phone, recount
+from drive import PLEDGE, REMINDER, SHORT, Office, phone, recount
 from sqlalchemy import delete, select, update
 
 from outreach import clock
 from outreach.campaigns import launching, planning, proofs, trial
 from outreach.channels.base import Accepted, Receipt
-from outreach.database.engine import Database
 from outreach.database.paper_tables import Letter, PrintBatch
 from outreach.database.tables import Address, Contact, Delivery, Enterprise, Recipient
 from outreach.outbox import carried
@@ -22,23 +20,6 @@ from outreach.outbox import carried
 LETTER = {"channel": "letter", "template": "letter/open-letter"}
 VISIT = {"channel": "visit"}
 TEXT = {"channel": "sms", "template": SHORT}
-
-
-@pytest.fixture(scope="module")
-def kept() -> Iterator[Databases]:
-    databases = Databases()
-    yield databases
-    databases.close()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, kept: Databases) -> Database:
-    return kept.empty(request)
-
-
-@pytest.fixture
-def desk(database: Database, tmp_path: Path) -> Office:
-    return office(database, tmp_path)
 
 
 def addressed(desk: Office, ids: Sequence[int]) -> None:

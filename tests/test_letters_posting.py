@@ -1,12 +1,11 @@
 """What became of printed letters: posted, put back, returned, printed again; and what the statement says of it at each moment."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from drive import Databases, Office, office, recount
+from drive import Office, office, recount
 from letters import (
     LETTER,
     addressed,
@@ -34,18 +33,6 @@ from outreach.database.paper_tables import Letter
 from outreach.database.tables import Address, Enterprise
 from outreach.letters import directory, posting, reprints, returns
 from outreach.reports import letters as lists
-
-
-@pytest.fixture(scope="module")
-def kept() -> Iterator[Databases]:
-    databases = Databases()
-    yield databases
-    databases.close()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, kept: Databases) -> Database:
-    return kept.empty(request)
 
 
 @pytest.fixture

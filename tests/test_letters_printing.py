@@ -1,40 +1,20 @@
 """Print runs: batches by town, set a chunk at a time; nobody twice, nobody forgotten, and none who has answered meanwhile."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
-from drive import Databases, Office, office, phone
+from drive import Office, phone
 from letters import LETTER, addressed, batch_rows, chunk_rows, codes, finish, keep, letter_rows, make, print_all, printed_codes, states, take, whole
 from sqlalchemy import update
 
 from outreach import clock
 from outreach.campaigns import launching
-from outreach.database.engine import Database
 from outreach.database.paper_tables import PrintChunk
 from outreach.database.tables import Campaign, Enterprise, Recipient
 from outreach.letters import batches, printing
 from outreach.worker.duty import Duty
 from outreach.worker.press import Press
-
-
-@pytest.fixture(scope="module")
-def kept() -> Iterator[Databases]:
-    databases = Databases()
-    yield databases
-    databases.close()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, kept: Databases) -> Database:
-    return kept.empty(request)
-
-
-@pytest.fixture
-def desk(database: Database, tmp_path: Path) -> Office:
-    return office(database, tmp_path)
 
 
 @pytest.fixture

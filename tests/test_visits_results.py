@@ -23,20 +23,8 @@ from outreach.pledges import audit, scans
 from outreach.pledges.scans import Page
 from outreach.visits import results
 
-from drive import PLEDGE, REMINDER, SHORT, Databases, Office, office  # isort: skip
+from drive import PLEDGE, REMINDER, SHORT, Office, office  # isort: skip
 from rounds import SEEN, TEXTED, bring, brought, enterprise, issue, live, visit_of  # isort: skip
-
-
-@pytest.fixture(scope="module")
-def kept() -> Iterator[Databases]:
-    databases = Databases()
-    yield databases
-    databases.close()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, kept: Databases) -> Database:
-    return kept.empty(request)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import itertools
 import threading
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,20 +15,8 @@ from outreach.database.tables import Campaign, Delivery
 from outreach.visits import lists, tasks
 from outreach.visits.lists import GivenToAnother, VisitorWrong
 
-from drive import Databases, Office, office  # isort: skip
+from drive import Office, office  # isort: skip
 from rounds import SEEN, TEXTED, bring, brought, enterprise, issue, listed, live, recall, which  # isort: skip
-
-
-@pytest.fixture(scope="module")
-def kept() -> Iterator[Databases]:
-    databases = Databases()
-    yield databases
-    databases.close()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, kept: Databases) -> Database:
-    return kept.empty(request)
 
 
 @pytest.fixture

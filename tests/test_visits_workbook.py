@@ -27,22 +27,10 @@ from outreach.reports import visits as report
 from outreach.visits import workbook
 from outreach.visits.workbook import HEADINGS, REASONS, RESULTS, Faulty, NoResultsList
 
-from drive import Databases, Office, office  # isort: skip
+from drive import Office, office  # isort: skip
 from rounds import SEEN, TEXTED, bring, brought, enterprise, issue, live, visit_of, which  # isort: skip
 
 NOW = datetime(2026, 3, 2, 2, 0, tzinfo=UTC)
-
-
-@pytest.fixture(scope="module")
-def kept() -> Iterator[Databases]:
-    databases = Databases()
-    yield databases
-    databases.close()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, kept: Databases) -> Database:
-    return kept.empty(request)
 
 
 @pytest.fixture
