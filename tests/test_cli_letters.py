@@ -81,6 +81,9 @@ def test_a_run_writes_the_files_of_each_town_and_the_same_again(ask: Callable[..
     ]
     before = digests(tmp_path / "out")
     assert sorted(before) == sorted(names)
+    killed = subprocess.Popen(["true"])
+    killed.wait()
+    (tmp_path / "out" / f"桥头镇-1.pdf.{killed.pid}.part").write_bytes(b"what a process that was killed had begun")
     assert before["桥头镇-1.pdf"] == first["batches"][0]["sha256"]
     again = ask("render", "drive", "--out", "out")
     assert (again["due"], again["new_batches"], len(again["batches"])) == (0, [], 2)

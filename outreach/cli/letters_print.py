@@ -1,8 +1,10 @@
 """`outreach letters render`: batches of what is due, set by the workers or here, and the files that the print house and the post are given."""
 
 import contextlib
+import glob
 import hashlib
 import io
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -223,6 +225,7 @@ def _write(office: Office, number: int, folder: Path) -> dict[str, Any]:
     for name, (content, _pages) in contents.items():
         with whole_file(folder / name) as stream:
             stream.write(content)
+        _tidy(folder, name)
     return {
         "batch": number,
         "town": batch.town,
@@ -233,6 +236,17 @@ def _write(office: Office, number: int, folder: Path) -> dict[str, Any]:
         "files": [str(folder / name) for name in contents],
         "pull_out": [row.code for row in batch.letters if row.delivery_id in needless],
     }
+
+
+def _tidy(folder: Path, name: str) -> None:
+    """Take away what a process that was killed had begun to write of a file: the folder goes to the print house."""
+    for part in folder.glob(f"{glob.escape(name)}.*.part"):
+        try:
+            os.kill(int(part.name.split(".")[-2]), 0)
+        except ProcessLookupError:
+            part.unlink(missing_ok=True)
+        except (OSError, ValueError):
+            continue  # somebody else's, and at work
 
 
 def _list(letters: Sequence[Any]) -> bytes:
