@@ -11,16 +11,11 @@ from sqlalchemy.orm import Session, aliased
 
 from outreach.database.paper_tables import VisitResult, VisitTask
 from outreach.database.tables import OPEN, Campaign, CampaignStep, Contact, Delivery, Enterprise, Recipient, RecipientContact, RecipientEnterprise
-from outreach.errors import NotFound
 
 CHANNEL = "visit"
 DONE = ("delivered", "undelivered")
 SLICE = 500
 """Visits that are read at a time."""
-
-
-class CodeUnknown(NotFound):
-    """There is no code {code} in a launched campaign of this mode; compare it with the list."""
 
 
 class Which(TypedDict, total=False):
