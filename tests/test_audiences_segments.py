@@ -97,7 +97,7 @@ def desk(tmp_path: Path, new_sqlite: Callable[[], str], now: datetime, monkeypat
 
 
 def test_an_audience_is_counted(desk: Desk) -> None:
-    assert desk.json("count", "全部") == {"enterprises": 3, "contacts": 4, "by_channel": {"sms": 4, "wechat": 0}}
+    assert desk.json("count", "全部") == {"enterprises": 3, "contacts": 4, "by_channel": {"sms": 4, "wechat": 0, "letter": 0}}
     assert desk.run("count", "镇街", "=", "逍林镇") == 0
     assert "Enterprises 2, contacts 3" in desk.out
     assert desk.run("count", "镇街 = 逍林") == 0

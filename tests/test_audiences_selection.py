@@ -233,7 +233,8 @@ def test_the_select_agrees_with_the_plain_reading_on_any_county(database: Databa
                 assert selection.count(session, tree) == {
                     "enterprises": len(ids),
                     "contacts": len([1 for _enterprise, contact in expected if contact]),
-                    "by_channel": {channel: sum(row["pair"] in expected and row[f"has_{channel}"] for row in rows) for channel in ("sms", "wechat")},
+                    "by_channel": {channel: sum(row["pair"] in expected and row[f"has_{channel}"] for row in rows) for channel in ("sms", "wechat")}
+                    | {"letter": len({row["pair"][0] for row in rows if row["pair"] in expected and row["has_letter"]})},
                 }
 
     agrees()

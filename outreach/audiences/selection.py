@@ -21,11 +21,12 @@ NUMBERED = ("phone", "credit_code")
 
 
 def count(session: Session, tree: Tree) -> dict[str, Any]:
-    """Return `{"enterprises", "contacts", "by_channel": {"sms", "wechat"}}`; by channel, contacts that may be written to."""
+    """Return `{"enterprises", "contacts", "by_channel": {"sms", "wechat", "letter"}}`: contacts that may be written to, for letters enterprises."""
     channels = [func.count(case((reachable(channel), C.id))) for channel in CHANNELS_OF_CONTACTS]
-    query = select(func.count(distinct(E.id)), func.count(C.id), *channels).select_from(everyone()).where(condition(tree))
+    letters = func.count(distinct(case((reachable("letter"), E.id))))
+    query = select(func.count(distinct(E.id)), func.count(C.id), *channels, letters).select_from(everyone()).where(condition(tree))
     enterprises, contacts, *reached = session.execute(query).one()
-    return {"enterprises": enterprises, "contacts": contacts, "by_channel": dict(zip(CHANNELS_OF_CONTACTS, reached, strict=True))}
+    return {"enterprises": enterprises, "contacts": contacts, "by_channel": dict(zip((*CHANNELS_OF_CONTACTS, "letter"), reached, strict=True))}
 
 
 def warnings(session: Session, tree: Tree, *, most: int = 5) -> list[str]:

@@ -204,6 +204,9 @@ def cancel(session: Session, name: str, *, now: datetime) -> dict[str, int]:
 
 
 def _open_counts(session: Session, campaign: Campaign) -> dict[str, int]:
-    states = select(Delivery.state, func.count()).where(Delivery.campaign_id == campaign.id).group_by(Delivery.state)
-    counts: dict[str, int] = dict(session.execute(states).all())
-    return {"claimed": counts.get("sending", 0), "queued": counts.get("queued", 0)}
+    """Return how many were claimed and may still leave, how many wait, and how many letters are printed, or visits given out."""
+    on_the_way = and_(Delivery.state == "accepted", Delivery.channel.in_(CARRIED))
+    parts = {"claimed": Delivery.state == "sending", "queued": Delivery.state == "queued", "on_the_way": on_the_way}
+    columns = [func.count(case((condition, 1))).label(name) for name, condition in parts.items()]
+    row = session.execute(select(*columns).where(Delivery.campaign_id == campaign.id)).one()
+    return dict(row._mapping)

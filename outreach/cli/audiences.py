@@ -31,8 +31,9 @@ def count(office: Office, expression: tuple[str, ...]) -> None:
         tree = _read(session, expression)
         figures = selection.count(session, tree)
     line = _("Enterprises {enterprises:,}, contacts {contacts:,}").format(**figures)
+    said = {"letter": _("Enterprises that can be written to by {channel}: {count:,}")}
     channels = [
-        _("Contacts that can be written to by {channel}: {count:,}").format(channel=words.channel(name), count=reached)
+        said.get(name, _("Contacts that can be written to by {channel}: {count:,}")).format(channel=words.channel(name), count=reached)
         for name, reached in figures["by_channel"].items()
     ]
     answer(office, figures, [line, *channels], next_step="outreach audience preview EXPR")

@@ -216,7 +216,15 @@ def pause(office: Office, name: str) -> None:
         counts = launching.pause(session, name)
         office.record(session, "campaign.pause", name)
     line = _("Paused. {claimed} were already claimed and may still leave; {queued} wait.").format(**counts)
-    answer(office, {"campaign": name, "state": "paused", **counts}, [line], next_step=f"outreach campaign resume {name}")
+    answer(office, {"campaign": name, "state": "paused", **counts}, [line, *_on_the_way(name, counts)], next_step=f"outreach campaign resume {name}")
+
+
+def _on_the_way(name: str, counts: Mapping[str, int]) -> list[str]:
+    """Say what people have in hand: it stops only if somebody takes it back."""
+    if not counts["on_the_way"]:
+        return []
+    said = _("{count} letters are printed, or visits on lists; to take back: outreach letters discard BATCH, outreach visits recall --campaign {name}")
+    return [said.format(count=counts["on_the_way"], name=name)]
 
 
 @campaign.command("resume")
@@ -243,7 +251,7 @@ def cancel(office: Office, name: str) -> None:
         counts = launching.cancel(session, name, now=office.now())
         office.record(session, "campaign.cancel", name)
     line = _("Cancelled. {queued} are not sent; {claimed} were already claimed and may still leave.").format(**counts)
-    answer(office, {"campaign": name, "state": "cancelled", **counts}, [line], next_step=f"outreach campaign statement {name}")
+    answer(office, {"campaign": name, "state": "cancelled", **counts}, [line, *_on_the_way(name, counts)], next_step=f"outreach campaign statement {name}")
 
 
 @campaign.command("settle")

@@ -34,12 +34,12 @@ def _step_lines(step: Mapping[str, Any]) -> list[str]:
     if carried and step["step"] == 1:
         line = _("Step {step}: {channel} {template}, {messages:,}, cost {cost}")
     elif carried:
-        line = _("Step {step}: {channel} {template} if {condition} after {after}, at most {messages:,}, cost {cost}")
+        line = _("Step {step} ({when}): {channel} {template}, at most {messages:,}, cost {cost}")
     elif step["step"] == 1:
         line = _("Step {step}: {channel} {template}, messages {messages:,}, segments {segments:,}, cost {cost}")
     else:
-        line = _("Step {step}: {channel} {template} if {condition} after {after}, at most: messages {messages:,}, segments {segments:,}, cost {cost}")
-    shown = {**step, "channel": words.channel(step["channel"]), "condition": words.condition(step["when"]), "after": _span(step["after"])}
+        line = _("Step {step} ({when}): {channel} {template}, at most: messages {messages:,}, segments {segments:,}, cost {cost}")
+    shown = {**step, "channel": words.channel(step["channel"]), "when": _when(step)}
     left = sum(step["skipped"].values())
     not_sent = _(", not sent {count:,}{reasons}").format(count=left, reasons=in_brackets(step["skipped"], step["channel"])) if left else ""
     lines = [line.format(**shown) + not_sent]
@@ -48,6 +48,14 @@ def _step_lines(step: Mapping[str, Any]) -> list[str]:
         lines.append(again.format(every=_span(step["every"]), until=_last(step["until"]), occurrences=step["occurrences"]))
     samples = step["samples"][:1] if carried else step["samples"]  # of a text that fills a page one is enough
     return [*lines, *(f"    {line}" for sample in samples for line in sample.split("\n"))]
+
+
+def _when(step: Mapping[str, Any]) -> str:
+    """Say when a later step is due; at once where no time is to pass."""
+    condition = words.condition(step["when"])
+    if step["after"] == "0s":
+        return condition
+    return _("{condition} after {after}").format(condition=condition, after=_span(step["after"]))
 
 
 def _last(text: str) -> str:
