@@ -5,26 +5,29 @@ What is printed is Chinese: it is what the office sends.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from functools import lru_cache
+from datetime import UTC, datetime
 from typing import Any
 
 from outreach.clock import OFFICE_ZONE
 from outreach.database.tables import MessageText, PledgeVersion
-from outreach.rendering import documents, fonts, layouts, markup, qr, templates
+from outreach.rendering import documents, fonts, layouts, markup, qr, sheets, templates
 from outreach.rendering.characters import visible
 from outreach.rendering.layouts import Layout
 from outreach.settings import Settings
 
 LABELS, ENVELOPES, HANDOVER = "letter/labels", "letter/envelopes", "letter/handover"
-SIZES = ("16pt", "15pt", "14pt", "13pt", "12pt", "11pt", "10.5pt")
-"""Of the text of a letter: the largest at which it is one page."""
+SIZES = (16, 15, 14, 13, 12, 11, 10.5)
+"""Of the text of a letter, in points: the largest at which it is one page."""
+FLOWING = 14
+"""The size of a text that is longer than a page even with an ordinary name."""
+FORM_SIZE = 14.5
 
 
 @dataclass(frozen=True, slots=True)
 class LetterText:
     """A letter as a campaign froze it: its text and layout, the campaign's merge fields, and the pledge whose sheet goes with it."""
 
+    title: str
     source: str = field(repr=False)
     file: str
     layout: Layout = field(repr=False)
@@ -98,14 +101,35 @@ def text_of(row: MessageText, fields: Mapping[str, Any], *, pledge: PledgeVersio
     """
     template = templates.parse(row.name, row.source)
     layout = layouts.thawed(template.layout, row.layout or {})
-    return LetterText(row.source, template.file, layout, fields, template.red_head, template.enclosures, pledge if template.form else None)
+    return LetterText(template.title, row.source, template.file, layout, fields, template.red_head, template.enclosures, pledge if template.form else None)
 
 
 def chunk(text: LetterText, papers: Sequence[Paper], *, settings: Settings, now: datetime) -> Made:
-    """Set letters in one PDF, one after the other, each on a page of its own. Raises GlyphMissing, LayoutBroken, TemplateInvalid."""
-    data = _common(text, settings) | {"size": SIZES[2], "letters": [_letter(text, paper) for paper in papers]}
-    content = layouts.compile(text.layout, data, settings=settings, now=now, tags=False)
-    return Made(content, tuple(1 + len(paper.forms) for paper in papers))
+    """Set letters in one PDF/A-2b, one after the other, each on a page of its own.
+
+    All are set at the largest of `SIZES` at which a letter with an ordinary name is one page; one that says more is made smaller by
+    itself, and flows over to further pages, which are numbered, where no size is small enough.
+
+    Raises GlyphMissing, LayoutBroken, and what is wrong with the text.
+    """
+    data = _common(text, settings) | {"size": _size(text, settings)}
+    ordinary = _length(_ordinary(text))
+    letters = [_letter(text, paper) for paper in papers]
+    for letter in letters:
+        letter["fit"] = _length(letter) > ordinary
+
+    def made(some: Sequence[Mapping[str, Any]]) -> bytes:
+        return layouts.compile(text.layout, data | {"letters": some}, settings=settings, now=now, tags=False)
+
+    content = made(letters)
+    pages = [1 + len(paper.forms) for paper in papers]
+    if documents.pages(content) != sum(pages):
+        for place, letter in enumerate(letters):
+            letter["fit"] = True
+            pages[place] = documents.pages(made([letter]))
+            letter["flows"] = pages[place] > 1 + len(papers[place].forms)
+        content = made(letters)
+    return Made(content, tuple(pages))
 
 
 def missing(text: LetterText, papers: Sequence[Paper], *, settings: Settings) -> dict[int, str]:
@@ -144,22 +168,59 @@ def handover(batch: HandOver, *, settings: Settings, now: datetime) -> bytes:
 
 
 def _common(text: LetterText, settings: Settings) -> dict[str, Any]:
-    office = str(text.fields.get("office", settings.office_name))
-    head = office if text.red_head is True else text.red_head or ""
-    return {
-        "title": _title(text.source, text.file),
-        "office": office,
-        "hotline": str(text.fields.get("hotline", settings.hotline)),
-        "account": str(text.fields.get("account", settings.wechat_name)),
-        "red_head": head,
-        "enclosures": list(text.enclosures),
+    office, hotline = str(text.fields.get("office", settings.office_name)), str(text.fields.get("hotline", settings.hotline))
+    data = {
+        "title": text.title,
+        "office": visible(office),
+        "hotline": visible(hotline),
+        "account": visible(str(text.fields.get("account", settings.wechat_name))),
+        "red_head": visible(office if text.red_head is True else text.red_head or ""),
+        "enclosed": f"随信附：{'、'.join(map(visible, text.enclosures))}。" if text.enclosures else "",
+        "sizes": SIZES,
     }
+    return data if text.pledge is None else data | {"said": sheets.said(text.pledge.title, hotline=hotline) | {"size": FORM_SIZE}}
 
 
 def _letter(text: LetterText, paper: Paper) -> dict[str, Any]:
-    fields = {"contact": paper.person or "负责人", "town": paper.town, "enterprise": paper.enterprise, "link": paper.address_of_link, "code": paper.code}
-    document = markup.parse(text.source, {**fields, **text.fields, **paper.fields}, file=text.file)
-    return {"code": paper.code, "qr": qr.svg(paper.address_of_link), "blocks": markup.to_data(document)}
+    fields = {"contact": paper.person or "负责人", "town": paper.town, "enterprise": paper.enterprise}
+    fields |= {**text.fields, **paper.fields, "link": paper.address_of_link, "code": paper.code}
+    document = markup.parse(text.source, fields, file=text.file)
+    letter = {"code": paper.code, "qr": qr.svg(paper.address_of_link), "blocks": markup.to_data(document), "fit": False, "flows": False}
+    return letter | {"forms": [_form(text.pledge, fields, form) for form in paper.forms] if text.pledge else []}
+
+
+def _form(pledge: PledgeVersion, fields: Mapping[str, Any], form: tuple[int, str, str, str]) -> dict[str, Any]:
+    _id, enterprise, town, link = form
+    own = {**fields, **pledge.fields, "enterprise": enterprise, "enterprises": [enterprise], "enterprise_count": 1, "town": town}
+    document = markup.parse(pledge.source, own, file=f"pledge/{pledge.pledge}.md")
+    return {"enterprise": visible(enterprise), "town": visible(town), "code": fields["code"], "qr": qr.svg(link), "blocks": markup.to_data(document)}
+
+
+def _ordinary(text: LetterText) -> dict[str, Any]:
+    """Return a letter with names as long as most are at most: what it says, every other may say at the same size."""
+    name, town = "示" * 26, "示" * 6
+    fields = {"enterprise": name, "enterprises": [name], "enterprise_count": 1, "contact": "示" * 6, "town": town}
+    return _letter(text, Paper("7K3M9P", name, "示" * 6, town, "http://127.0.0.1:8000/p/" + "示" * 30, fields))
+
+
+def _size(text: LetterText, settings: Settings) -> float:
+    """Return the largest size at which an ordinary letter is one page, once a process for each text."""
+    key = (text.source, text.layout.digest, repr(sorted(text.fields.items(), key=str)), text.red_head, fonts.shelf(settings.home))
+    if key not in _sizes:
+        ordinary, data = _ordinary(text), _common(text, settings)
+        made = (layouts.compile(text.layout, data | {"size": size, "letters": [ordinary]}, settings=settings, now=_ANY) for size in SIZES)
+        _sizes[key] = next((size for size, content in zip(SIZES, made, strict=True) if documents.pages(content) == 1), FLOWING)
+    return _sizes[key]
+
+
+_sizes: dict[Any, float] = {}
+_ANY = datetime(2026, 1, 1, tzinfo=UTC)
+"""The date of a letter that is thrown away."""
+
+
+def _length(letter: Mapping[str, Any]) -> int:
+    lines = [line for block in letter["blocks"] for line in (block["lines"] if "lines" in block else [block["line"]] if "line" in block else [])]
+    return sum(len(run["text"]) for line in lines for run in line)
 
 
 def _said(paper: Paper) -> str:
@@ -175,8 +236,3 @@ def _sender(settings: Settings) -> dict[str, Any]:
 def _addressee(row: Addressee) -> dict[str, Any]:
     texts = {key: visible(getattr(row, key)) for key in ("code", "enterprise", "person", "town", "address")}
     return texts | {"place": row.place}
-
-
-@lru_cache(maxsize=16)
-def _title(source: str, file: str) -> str:
-    return templates.parse(file.removesuffix(".md"), source).title

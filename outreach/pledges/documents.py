@@ -14,6 +14,7 @@ from outreach.database.pledge_tables import Signature
 from outreach.database.tables import PledgeVersion
 from outreach.errors import Refused
 from outreach.rendering import documents, fonts, ink, layouts, markup, qr
+from outreach.rendering import sheets as wording
 from outreach.rendering.characters import visible
 from outreach.rendering.layouts import Layout
 from outreach.settings import Settings
@@ -144,13 +145,8 @@ def _sheets_part(version: PledgeVersion, layout: Layout, pages: Sequence[Mapping
 
 def _said(version: PledgeVersion, settings: Settings) -> dict[str, Any]:
     """Return what every sheet says."""
-    hotline = str(version.fields.get("hotline", settings.hotline))
-    return {
-        "title": version.title,
-        "office": str(version.fields.get("office", settings.office_name)),
-        "return": f"请签名盖章后交所在镇（街道）劳动保障机构，或交上门走访的工作人员。核实请自行拨打{hotline}。",
-        "privacy": "签署人信息仅用于核对和统计签订情况；《个人信息处理告知书》可扫码阅读，或向本机关索取。",
-        "promise": "自愿签订，不收费用，不索要密码和银行卡。",
+    return wording.said(version.title, hotline=str(version.fields.get("hotline", settings.hotline))) | {
+        "office": str(version.fields.get("office", settings.office_name))
     }
 
 
