@@ -75,8 +75,8 @@ def keep(session: Session, visits: Sequence[Visit], *, by: str, now: datetime) -
 def judge(session: Session, deliveries: Collection[int]) -> None:
     """Move visits to what their results say, in whatever order these came in.
 
-    A visit was made once somebody was met at any of its enterprises. It was in vain once the last word on each that is still to be
-    asked is that nobody is there.
+    A visit was made where the last word on any of its enterprises is that somebody was met. It was in vain where the last word on each
+    that is still to be asked is that nobody is there. Words are ordered by the day of the visit, then as they were typed in.
     """
     latest = _latest(session, deliveries)
     left = _still_asked(session, latest)
