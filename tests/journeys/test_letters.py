@@ -3,6 +3,8 @@
 import csv
 import hashlib
 import random
+import re
+import signal
 import subprocess
 import threading
 import time
@@ -78,25 +80,30 @@ def settle(office: Stranger, key: int) -> None:
         connection.close()
 
 
-def render_and_kill(office: Stranger, *, after: float) -> bool:
-    """Print, and kill -9 after a while; return whether it was still at work."""
-    process = office.start("letters", "render", "drive", "--out", "out", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        process.wait(after)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-        return True
-    return False
+def chunks(office: Stranger, *, set_: bool) -> int:
+    return int(office.sql(f"select count(*) from print_chunk where digest is {'not' if set_ else ''} null")[0][0])
+
+
+def render_and_kill(office: Stranger) -> bool:
+    """Print, and kill -9 once two chunks more are set; return whether there was more to set."""
+    beyond = chunks(office, set_=True) + 2
+    process = office.start("letters", "render", "drive", "--out", "out", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    until(lambda: chunks(office, set_=True) >= beyond or process.poll() is not None, seconds=180)
+    time.sleep(random.random() / 3)
+    left = chunks(office, set_=False)
+    process.kill()
+    said = process.communicate()[1]
+    assert process.returncode in (0, -signal.SIGKILL), said
+    return left > 0
 
 
 def pages(folder: Path) -> Counter[str]:
-    """Return how often each word of six characters stands in the letters' PDFs, by a reader that is not ours."""
+    """Return on how many pages of the letters' PDFs each signing code stands, by a reader that is not ours."""
     found: Counter[str] = Counter()
     for path in folder.glob("*.pdf"):
         if not path.stem.endswith(("标签", "信封", "交接单")):
             text = subprocess.run(["pdftotext", str(path), "-"], capture_output=True, check=True, text=True).stdout
-            found.update({word: sum(word in page for page in text.split("\f")) for word in set(text.split()) if len(word) == 6})
+            found.update(code for page in text.split("\f") for code in set(re.findall("(?<![0-9A-Za-z])[2-9A-Z]{6}(?![0-9A-Za-z])", page)))
     return found
 
 
@@ -137,7 +144,7 @@ def test_a_print_run_killed_again_and_again_prints_each_letter_once(tmp_path: Pa
     with Stranger(tmp_path / "office") as office:
         letters_due(office)
         signers(office)
-        kills = sum(render_and_kill(office, after=2.5 + round_ * 0.7 + random.random()) for round_ in range(4))
+        kills = sum(render_and_kill(office) for _round in range(4))
         assert kills, "the kills came too late to prove anything"
         signers.end()
         answer = office.json("letters", "render", "drive", "--out", "out", seconds=300)
@@ -154,8 +161,8 @@ def test_workers_on_redis_killed_at_the_press_print_each_letter_once(tmp_path: P
         waiting = office.start("letters", "render", "drive", "--out", "out", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         kills = 0
         for round_ in range(4):
-            until(lambda done=round_: office.sql("select count(*) from print_chunk where digest is not null")[0][0] > done, seconds=120)
-            kills += office.sql("select count(*) from print_chunk where digest is null")[0][0] > 0
+            until(lambda done=round_: chunks(office, set_=True) > done, seconds=180)
+            kills += chunks(office, set_=False) > 0
             office.kill_group(workers[round_ % 2])
             workers[round_ % 2] = office.worker()
         assert kills, "the kills came too late to prove anything"
