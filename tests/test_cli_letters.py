@@ -187,6 +187,7 @@ def test_what_lies_in_the_envelope_is_counted_with_what_was_posted_and_the_sheet
     printed = ask("render", "other", "--out", "out")
     (one,) = printed["batches"]
     assert (one["letters"], one["pages"]) == (2, 4), "a letter and a sheet each"
+    assert words((tmp_path / one["files"][0]).read_bytes()).count("\f") == 4
     (path,) = [file for file in one["files"] if file.endswith("交接单.pdf")]
     assert "《宣传册》" in words((tmp_path / path).read_bytes())
     one_of_them = desk.recipients(desk.campaign("other").id)[2].code
