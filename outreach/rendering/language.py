@@ -11,7 +11,7 @@ from functools import lru_cache
 from types import CodeType
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, Undefined, meta, nodes, pass_context
+from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError, Undefined, meta, nodes, pass_context
 from jinja2.filters import FILTERS
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -196,10 +196,15 @@ def marked_text(code: CodeType, fields: Mapping[str, Any]) -> tuple[str, list[st
 
     Whatever a value holds, it is in the text as a number only, so it can never be taken for markup. Raises `FAILURES`.
     """
-    template = marking().template_class.from_code(marking(), code, {})
+    template = _marked(code)
     values: list[str] = []
     context = template.new_context({**fields, _VALUES: values}, shared=True)
     return "".join(template.root_render_func(context)), values
+
+
+@lru_cache(maxsize=64)
+def _marked(code: CodeType) -> Template:
+    return marking().template_class.from_code(marking(), code, {})
 
 
 def line_of(error: BaseException, code: CodeType) -> int:

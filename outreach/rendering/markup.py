@@ -155,27 +155,50 @@ def _trimmed(line: str) -> str:
 
 def _block(source: str, values: list[str]) -> Iterator[Block]:
     """Yield the block that a line is; none where its values leave nothing of it."""
-    if _RULE.fullmatch(source):
+    kind, level, shape = _shape(source)
+    if kind == "rule":
         yield Rule()
-    elif heading := _HEADING.fullmatch(source):
-        yield from (Heading(len(heading[1]), line) for line in _filled(heading[2], values))
-    elif item := _NUMBERED.fullmatch(source):
-        yield from (Items((line,), numbered=True) for line in _filled(item[1], values))
-    elif item := _DOTTED.fullmatch(source):
-        yield from (Items((line,), numbered=False) for line in _filled(item[1], values))
-    else:
-        yield from (Paragraph(line) for line in _filled(source, values))
+    elif line := _filled(shape, values):
+        match kind:
+            case "heading":
+                yield Heading(level, line)
+            case "numbered" | "dotted":
+                yield Items((line,), numbered=kind == "numbered")
+            case _:
+                yield Paragraph(line)
 
 
-def _filled(source: str, values: list[str]) -> Iterator[Line]:
-    """Yield a line as runs with the values in their places, unless nothing of it is left."""
-    runs: list[Run] = []
-    for place, part in enumerate(_WEIGHTY.split(source)):
-        text = _VALUE.sub(lambda found: values[int(found[1])], _ESCAPED.sub(r"\1", part))
-        if text:
-            runs.append(Run(text, strong=place % 2 == 1))
-    if any(run.text.strip() for run in runs):
-        yield tuple(runs)
+Shape = tuple[tuple[bool, tuple[str | int, ...]], ...]
+"""The runs of a line before its values are in it: weighty or not, and its words, with a number where a value will stand."""
+
+
+@lru_cache(maxsize=2048)
+def _shape(source: str) -> tuple[str, int, Shape]:
+    """Read one line: what it is, the level of a heading, and its runs. The same lines come with every letter, so each is read once."""
+    if _RULE.fullmatch(source):
+        return "rule", 0, ()
+    if heading := _HEADING.fullmatch(source):
+        return "heading", len(heading[1]), _runs(heading[2])
+    if item := _NUMBERED.fullmatch(source):
+        return "numbered", 0, _runs(item[1])
+    if item := _DOTTED.fullmatch(source):
+        return "dotted", 0, _runs(item[1])
+    return "paragraph", 0, _runs(source)
+
+
+def _runs(source: str) -> Shape:
+    return tuple((place % 2 == 1, _parts(_ESCAPED.sub(r"\1", part))) for place, part in enumerate(_WEIGHTY.split(source)))
+
+
+def _parts(words: str) -> tuple[str | int, ...]:
+    return tuple(int(part) if place % 2 else part for place, part in enumerate(_VALUE.split(words)))
+
+
+def _filled(shape: Shape, values: list[str]) -> Line:
+    """Return a line with the values in their places; an empty one if nothing of it is left."""
+    said = ((strong, "".join(values[part] if isinstance(part, int) else part for part in parts)) for strong, parts in shape)
+    line = tuple(Run(text, strong) for strong, text in said if text)
+    return line if any(run.text.strip() for run in line) else ()
 
 
 def _signed_off(blocks: list[Block]) -> list[Block]:
