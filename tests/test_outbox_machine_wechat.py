@@ -291,7 +291,7 @@ def play(desk: Office, **profile: Any) -> None:
 
 
 def test_no_interleaving_over_two_channels_writes_twice_or_forgets(opened: Any, tmp_path: Path) -> None:  # noqa: F811
-    play(office(opened("sqlite"), tmp_path), max_examples=7, stateful_step_count=25)
+    play(office(opened("sqlite"), tmp_path), max_examples=5, stateful_step_count=25)
 
 
 @pytest.mark.long
