@@ -112,7 +112,8 @@ def chunk(text: LetterText, papers: Sequence[Paper], *, settings: Settings, now:
 
     Raises GlyphMissing, LayoutBroken, and what is wrong with the text.
     """
-    data = _common(text, settings) | {"size": _size(text, settings)}
+    size = _size(text, settings)
+    data = _common(text, settings) | {"size": size, "sizes": [smaller for smaller in SIZES if smaller <= size]}
     ordinary = _length(_ordinary(text))
     letters = [_letter(text, paper) for paper in papers]
     for letter in letters:
@@ -176,7 +177,6 @@ def _common(text: LetterText, settings: Settings) -> dict[str, Any]:
         "account": visible(str(text.fields.get("account", settings.wechat_name))),
         "red_head": visible(office if text.red_head is True else text.red_head or ""),
         "enclosed": f"随信附：{'、'.join(map(visible, text.enclosures))}。" if text.enclosures else "",
-        "sizes": SIZES,
     }
     return data if text.pledge is None else data | {"said": sheets.said(text.pledge.title, hotline=hotline) | {"size": FORM_SIZE}}
 
