@@ -86,7 +86,10 @@ def fields(office: Office, name: str, out: Path | None) -> None:
         answer(office, {"paper": paper.name, "file": str(out), "fields": len(rows)}, lines, next_step=next_step)
         return
     columns = (Column("field", _("Field")), Column("label", _("Label")), Column("required", _("Required")), Column("default", _("If nothing is said")))
-    show(office, Table("fields", columns, rows), next_step=next_step)
+    to_fill_in = any(row["required"] and not row["default"] for row in rows)
+    show(
+        office, Table("fields", columns, rows), next_step=command(f"outreach papers fields {paper.name}", out=f"{paper.name}.toml") if to_fill_in else next_step
+    )
 
 
 @papers.command("make")

@@ -97,7 +97,7 @@ def list_(
             again=command("outreach visits list", campaign=campaign, town=town, village=village, visitor=visitor) + _stand(open_only, done),
             narrow=_narrow,
         )
-    if office.format == "table" and out is None:
+    if office.format == "table" and out is None and not done:
         note(_("To put visits on somebody's list: outreach visits issue --visitor NAME; for the sheet: outreach visits sheet --out FILE.pdf"))
 
 

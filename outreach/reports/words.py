@@ -158,7 +158,7 @@ def visit_result(id: str) -> str:
         "paper": _("signed on paper"),
         "will_sign": _("will sign"),
         "new_phone": _("has a new number"),
-        "closed": _("closed"),
+        "closed": _("closed down"),
         "refused": _("will not sign"),
         "not_found": _("nobody found"),
         "again": _("nobody there; to be tried again"),

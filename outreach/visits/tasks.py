@@ -110,7 +110,7 @@ def conditions(which: Which) -> list[ColumnElement[bool]]:
     if village := which.get("village"):
         found.append(_first.village == village)
     if visitor := which.get("visitor"):
-        found.append(VisitTask.visitor == visitor)
+        found.append(_goes() == visitor)
     if (codes := which.get("codes")) is not None:
         found.append(Recipient.code.in_(codes))
     if stand := which.get("stand"):
@@ -145,6 +145,12 @@ def joined(columns: Sequence[Any]) -> Select[Any]:
     )
 
 
+def _goes() -> ColumnElement[str]:
+    """Return whose list a visit is on; of one that was on nobody's, who made it."""
+    went = select(VisitResult.visitor).where(VisitResult.delivery_id == Delivery.id).order_by(VisitResult.id.desc()).limit(1)
+    return func.coalesce(VisitTask.visitor, went.correlate(Delivery).scalar_subquery())
+
+
 ORDER = (_first.town, _first.village, Delivery.id)
 """Visits as somebody goes round: by town and village."""
 _COLUMNS: list[Any] = [
@@ -162,7 +168,7 @@ _COLUMNS: list[Any] = [
     Campaign.title,
     Campaign.pledge_version_id,
     CampaignStep.condition,
-    VisitTask.visitor,
+    _goes().label("visitor"),
     VisitTask.issued_at,
     _first.id.label("enterprise_id"),
 ]
