@@ -32,8 +32,8 @@ def test_what_a_layout_imports_includes_and_reads_comes_with_it_and_the_offices_
     office = lay(tmp_path / "office", b_typ='#let word = "我局"')
     layout = layouts.load("letter/a", [office, ours])
     assert sorted(layout.files) == ["letter/a.typ", "letter/b.typ", "letter/c.typ", "letter/d.txt"]
-    assert made(layout, now) == "我局 产品 ！"
-    assert made(layouts.load("letter/a", [ours]), now) == "本 产品 ！"
+    assert made(layout, now) == "我局 产品！"
+    assert made(layouts.load("letter/a", [ours]), now) == "本 产品！"
 
 
 def test_the_shipped_letter_gathers_what_it_needs() -> None:
