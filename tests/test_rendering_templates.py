@@ -47,6 +47,35 @@ def test_a_pledge_says_what_it_renews_whether_a_code_is_asked_for_and_where_its_
         parsed('+++\ntitle = "公开信"\nrenews = "no-arrears-2025"\n+++\n', "letter/a")
 
 
+def test_a_letter_says_its_layout_red_head_enclosures_and_whether_a_sheet_goes_with_it() -> None:
+    plain = parsed('+++\ntitle = "公开信"\n+++\n', "letter/a")
+    assert (plain.layout, plain.red_head, plain.enclosures, plain.form) == ("letter/letter", False, (), False)
+    head = 'layout = "letter/own"\nred_head = "示例市人社局文件"\nenclosures = ["《宣传册》", "《问答》"]\nform = true'
+    full = parsed(f'+++\ntitle = "公开信"\n{head}\n+++\n', "letter/a")
+    assert (full.layout, full.red_head, full.enclosures, full.form) == ("letter/own", "示例市人社局文件", ("《宣传册》", "《问答》"), True)
+    assert parsed('+++\ntitle = "公开信"\nred_head = true\n+++\n', "letter/a").red_head is True
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "layout = 1",
+        'layout = "../x"',
+        'layout = "letter"',
+        "red_head = 1",
+        'enclosures = "《宣传册》"',
+        "enclosures = [1]",
+        'enclosures = ["a", "a"]',
+        'form = "yes"',
+    ],
+)
+def test_a_key_of_a_letter_that_is_wrong_is_named_with_its_line(line: str) -> None:
+    with pytest.raises(frontmatter.KeyWrong, match=f"line 3: {line.partition(' ')[0]} "):
+        parsed(f'+++\ntitle = "公开信"\n{line}\n+++\n', "letter/a")
+    with pytest.raises(frontmatter.KeyUnknown):
+        parsed(f'+++\ntitle = "倡议书"\n{line}\n+++\n', "pledge/a")
+
+
 def test_a_translation_lies_beside_its_text_and_is_no_template_of_its_own(tmp_path: Path) -> None:
     (ours := tmp_path / "ours" / "letter").mkdir(parents=True)
     (own := tmp_path / "own" / "letter").mkdir(parents=True)
