@@ -116,7 +116,7 @@ def test_what_may_not_go_and_what_cannot_be_set_is_said_with_its_reason(run: Run
     assert out.splitlines()[0] == "Due 4 = into batches 2 + not sent 1 + not to be set 1 + left for later 0"
     assert "not sent, goal reached: 1" in out
     assert f"{codes(desk)[1]} {second.name}, which holds \U0001f9a2" in out
-    assert ask("render", "drive", "--out", "out")["unsettable"] == [{"code": codes(desk)[1], "enterprise": second.name, "characters": "\U0001f9a2"}]
+    assert ask("render", "drive", "--out", "out")["unsettable"] == [{"code": codes(desk)[1], "enterprise": second.name, "characters": "\U0001f9a2 (U+1F9A2)"}]
 
 
 def test_who_answered_after_the_printing_is_named_to_be_pulled_out(run: Run, ask: Callable[..., Any], desk: Office) -> None:
@@ -124,7 +124,7 @@ def test_who_answered_after_the_printing_is_named_to_be_pulled_out(run: Run, ask
     desk.settle_enterprise(desk.rows(Enterprise)[0].id)
     code, out, err = run("render", "drive", "--out", "out")
     assert code == 0
-    assert f"they have answered or closed since: {codes(desk)[0]}" in out
+    assert f"they need not go any more: {codes(desk)[0]}" in out
     assert "outreach letters posted 1 2" in err
     posted = ask("posted", "1", "2", "--except", codes(desk)[0])
     assert (posted["letters"], posted["batches"], posted["put_back"], posted["needless"]) == (3, [1, 2], 1, 0)
@@ -193,7 +193,7 @@ def test_what_lies_in_the_envelope_is_counted_with_what_was_posted_and_the_sheet
     one_of_them = desk.recipients(desk.campaign("other").id)[2].code
     ask("posted", str(one["batch"]), "--except", one_of_them)
     row = next(row for row in ask("batches", "other")["rows"] if row["batch"] == one["batch"])
-    assert row["enclosures"] == [{"item": "《宣传册》", "count": 1}, {"item": "回执", "count": 1}]
+    assert row["enclosures"] == [{"item": "《宣传册》", "count": 1, "needed": 1}, {"item": "回执", "count": 1, "needed": 1}]
     assert "《宣传册》 1，回执 1" in run("batches", "other")[1]
 
 

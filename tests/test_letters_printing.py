@@ -166,7 +166,7 @@ def test_a_name_that_no_font_has_stays_queued_and_is_named_and_the_others_are_pr
     with desk.database.read() as session:
         looked = batches.inspect(session, "drive", settings=desk.settings, now=clock.now())
     (key,) = looked.apart
-    assert (looked.apart[key].enterprise, looked.apart[key].characters) == ("示例\U0001f9a2厂", "\U0001f9a2")
+    assert (looked.apart[key].enterprise, looked.apart[key].characters) == ("示例\U0001f9a2厂", "\U0001f9a2 (U+1F9A2)")
     made = print_all(desk, apart=looked.apart)
     assert (made.due, made.letters, made.apart) == (3, 2, 1)
     assert sorted(states(desk)) == [("accepted", None)] * 2 + [("queued", None)]

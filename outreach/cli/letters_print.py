@@ -77,6 +77,7 @@ def render(office: Office, campaign: str, folder: Path, town: str | None, per_ba
         return
     with office.database.read() as session:
         choice.require_town(session, own or None)
+        state = batches.campaign(session, campaign, settings=office.settings).state
         looked = batches.inspect(session, campaign, settings=office.settings, town=own, now=office.now())
     for proof in looked.proofs:
         printing.prove(proof, settings=office.settings)
@@ -90,11 +91,16 @@ def render(office: Office, campaign: str, folder: Path, town: str | None, per_ba
             going = batches.open_batches(session, campaign, settings=office.settings, town=own)
         rests = _wait(office, campaign, going)
         written = [_write(office, key, folder) for key in going if _is_set(office, key)]
-        if rests:
+        if rests or state == "paused":
             note(_("Campaign {name} rests; what is not set yet waits until it goes on.").format(name=campaign))
     document = _document(campaign, made, looked, written) | {"left_since": _left_since(office, made, dry_run=dry_run), "dry_run": dry_run}
-    ready = [one["batch"] for one in written]
-    answer(office, document, _lines(document), next_step=command("outreach letters posted", *ready) if ready else "")
+    answer(office, document, _lines(document), next_step=_next(state, [one["batch"] for one in written]))
+
+
+def _next(state: str, ready: Sequence[int]) -> str:
+    if not ready:
+        return ""
+    return f"outreach letters discard {ready[0]}" if state == "cancelled" else command("outreach letters posted", *ready)
 
 
 def _make(office: Office, campaign: str, looked: Inspected, *, town: str, per_batch: int, limit: int | None, dry_run: bool) -> Made:
@@ -296,6 +302,4 @@ def _batch_lines(one: Mapping[str, Any]) -> Iterator[str]:
         yield _("  It is not what was printed before: letters were taken out of it, or a font, the address of the pages or the key changed since.")
     if one["pull_out"]:
         more = _("and {count} more").format(count=len(one["pull_out"]) - NAMED) if len(one["pull_out"]) > NAMED else ""
-        yield _("  To pull out before posting, for they have answered or closed since: {codes}").format(
-            codes=" ".join([*one["pull_out"][:NAMED], more]).strip()
-        )
+        yield _("  To pull out before posting, for they need not go any more: {codes}").format(codes=" ".join([*one["pull_out"][:NAMED], more]).strip())

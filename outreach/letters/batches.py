@@ -127,7 +127,7 @@ def _unsettable(session: Session, text: LetterText, rows: Sequence[Row[Any]], *,
     for place, row in enumerate(rows):
         characters = [*within.get(place, "").split(), *fonts.missing(visible(row.address + row.enterprise), shelf)]
         if characters:
-            found[row.id] = Unsettable(papers[row.id].code, row.enterprise, " ".join(dict.fromkeys(characters)))
+            found[row.id] = Unsettable(papers[row.id].code, row.enterprise, fonts.named(dict.fromkeys(characters)))
     return found
 
 

@@ -1,11 +1,13 @@
 """The print batches and what became of each, and the letters of one: letters = waiting + posted + returned, in every row."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, Row, Select, and_, case, func, select
 from sqlalchemy.orm import Session
 
+from outreach.clock import OFFICE_ZONE
 from outreach.database.paper_tables import Letter, PrintBatch
 from outreach.database.tables import Campaign
 from outreach.letters import directory, pulling
@@ -22,10 +24,13 @@ SLICE = 1000
 
 
 class Enclosed(list[dict[str, Any]]):
-    """What lay in the envelopes: [{"item", "count"}] in JSON, and in a line for people."""
+    """What lies in the envelopes: [{"item", "count", "needed"}] in JSON, and how many are needed in a line for people.
+
+    `count` are those that left with posted letters, `needed` one for each letter of the batch.
+    """
 
     def __str__(self) -> str:
-        return "，".join(f"{one['item']} {one['count']}" for one in self)
+        return "，".join(f"{one['item']} {one['needed']}" for one in self)
 
 
 def batches(
@@ -37,7 +42,8 @@ def batches(
         query = query.where(PrintBatch.id < after)
     for row in session.execute(query.limit(limit) if limit else query):
         posted = row.posted + row.returned
-        yield row._asdict() | {"enclosures": Enclosed({"item": item, "count": posted} for item in row.enclosures)}
+        enclosed = Enclosed({"item": item, "count": posted, "needed": row.letters} for item in row.enclosures)
+        yield row._asdict() | {"enclosures": enclosed, "posted_on": _day(row.posted_on)}
 
 
 def batches_table(
@@ -92,10 +98,15 @@ def _letter(row: Row[Any], needless: Mapping[int, str]) -> dict[str, Any]:
         "reason": row.returned_reason,
         "needless": needless.get(row.delivery_id),
         "pages": row.pages,
-        "posted_on": row.posted_at,
+        "posted_on": _day(row.posted_at),
         "returned_at": row.returned_at,
         "reprints": row.reprints,
     }
+
+
+def _day(moment: datetime | None) -> date | None:
+    """Return the day that staff gave: nobody said an hour."""
+    return moment.astimezone(OFFICE_ZONE).date() if moment else None
 
 
 def _batches(settings: Settings) -> Select[Any]:
