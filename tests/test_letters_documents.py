@@ -156,6 +156,13 @@ def test_the_sheets_of_all_its_enterprises_lie_behind_a_letter_each_with_its_own
     assert chunk([paper(forms=forms)], text(pledge=pledge())).pages == (1,), "a letter without form = true has none"
 
 
+def test_a_sheet_of_a_long_pledge_is_made_smaller_and_stays_one_page() -> None:
+    long = pledge()
+    long.digest = "cd" * 32
+    long.source = long.source + "我单位同时承诺，遵守上述各条并接受监督。\n" * 9
+    assert chunk([paper(forms=[(1, "示" * 60, "逍林镇", link(7))])], text("form = true", pledge=long)).pages == (2,)
+
+
 def test_a_character_that_no_font_has_is_named_by_the_place_of_its_letter() -> None:
     papers = [paper(), paper("\U0002a6d6记"), paper(person="张\U0002a6d6")]
     assert documents.missing(text(), papers, settings=SETTINGS) == {1: "\U0002a6d6", 2: "\U0002a6d6"}

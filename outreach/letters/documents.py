@@ -20,7 +20,8 @@ SIZES = (16, 15, 14, 13, 12, 11, 10.5)
 """Of the text of a letter, in points: the largest at which it is one page."""
 FLOWING = 14
 """The size of a text that is longer than a page even with an ordinary name."""
-FORM_SIZE = 14.5
+FORM_SIZES = (16, 14.5, 13, 11.5, 10.5)
+"""Of the text of a sheet for signing, likewise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +113,8 @@ def chunk(text: LetterText, papers: Sequence[Paper], *, settings: Settings, now:
 
     Raises GlyphMissing, LayoutBroken, and what is wrong with the text.
     """
-    size = _size(text, settings)
-    data = _common(text, settings) | {"size": size, "sizes": [smaller for smaller in SIZES if smaller <= size]}
+    size, form_size = _fitting(text, settings)
+    data = _common(text, settings) | {"size": size, "form_size": form_size, "sizes": [smaller for smaller in SIZES if smaller <= size]}
     ordinary = _length(_ordinary(text))
     letters = [_letter(text, paper) for paper in papers]
     for letter in letters:
@@ -178,7 +179,7 @@ def _common(text: LetterText, settings: Settings) -> dict[str, Any]:
         "red_head": visible(office if text.red_head is True else text.red_head or ""),
         "enclosed": f"随信附：{'、'.join(map(visible, text.enclosures))}。" if text.enclosures else "",
     }
-    return data if text.pledge is None else data | {"said": sheets.said(text.pledge.title, hotline=hotline) | {"size": FORM_SIZE}}
+    return data if text.pledge is None else data | {"said": sheets.said(text.pledge.title, hotline=hotline)}
 
 
 def _letter(text: LetterText, paper: Paper) -> dict[str, Any]:
@@ -200,20 +201,27 @@ def _ordinary(text: LetterText) -> dict[str, Any]:
     """Return a letter with names as long as most are at most: what it says, every other may say at the same size."""
     name, town = "示" * 26, "示" * 6
     fields = {"enterprise": name, "enterprises": [name], "enterprise_count": 1, "contact": "示" * 6, "town": town}
-    return _letter(text, Paper("7K3M9P", name, "示" * 6, town, "http://127.0.0.1:8000/p/" + "示" * 30, fields))
+    forms = [(0, name, town, "http://127.0.0.1:8000/p/#0")] if text.pledge else []
+    return _letter(text, Paper("7K3M9P", name, "示" * 6, town, "http://127.0.0.1:8000/p/" + "示" * 30, fields, forms))
 
 
-def _size(text: LetterText, settings: Settings) -> float:
-    """Return the largest size at which an ordinary letter is one page, once a process for each text."""
-    key = (text.source, text.layout.digest, repr(sorted(text.fields.items(), key=str)), text.red_head, fonts.shelf(settings.home))
+def _fitting(text: LetterText, settings: Settings) -> tuple[float, float]:
+    """Return the largest sizes at which an ordinary letter, and the sheet behind it, are one page each; once a process for each text."""
+    key = (text.source, text.layout.digest, repr(sorted(text.fields.items(), key=str)), text.pledge and text.pledge.digest, fonts.shelf(settings.home))
     if key not in _sizes:
         ordinary, data = _ordinary(text), _common(text, settings)
-        made = (layouts.compile(text.layout, data | {"size": size, "letters": [ordinary]}, settings=settings, now=_ANY) for size in SIZES)
-        _sizes[key] = next((size for size, content in zip(SIZES, made, strict=True) if documents.pages(content) == 1), FLOWING)
+
+        def pages(letter: Mapping[str, Any], size: float, form_size: float) -> int:
+            sized = data | {"size": size, "form_size": form_size, "letters": [letter]}
+            return documents.pages(layouts.compile(text.layout, sized, settings=settings, now=_ANY))
+
+        size = next((size for size in SIZES if pages(ordinary | {"forms": []}, size, 10) == 1), FLOWING)
+        both = pages(ordinary | {"forms": []}, size, 10) + len(ordinary["forms"])
+        _sizes[key] = size, next((form for form in FORM_SIZES if pages(ordinary, size, form) == both), FORM_SIZES[-1])
     return _sizes[key]
 
 
-_sizes: dict[Any, float] = {}
+_sizes: dict[Any, tuple[float, float]] = {}
 _ANY = datetime(2026, 1, 1, tzinfo=UTC)
 """The date of a letter that is thrown away."""
 
