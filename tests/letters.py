@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 
+import pytest
 from drive import LEASE, Office
 from sqlalchemy import select, update
 
@@ -18,6 +19,20 @@ from outreach.letters.batches import Made
 from outreach.letters.printing import Chunk
 
 LETTER = {"channel": "letter", "template": "letter/open-letter"}
+SHIPPED = Path(__file__).parent.parent / "templates" / "letter" / "open-letter.md"
+
+
+def write_plain(home: Path) -> None:
+    """Let an office's own letter be the shipped one alone: one page, with nothing behind it and nothing else in the envelope."""
+    own = home / "templates" / "letter" / "open-letter.md"
+    own.parent.mkdir(parents=True, exist_ok=True)
+    own.write_text('+++\ntitle = "公开信"\n+++\n' + SHIPPED.read_text("utf-8").split("+++\n", 2)[2], "utf-8")
+
+
+@pytest.fixture
+def plain_letter(desk: Office) -> None:
+    """The office's own letter is one page."""
+    write_plain(desk.settings.home)
 
 
 def addressed(desk: Office, count: int = 1, *, town: str = "桥头镇", **keys: Any) -> list[int]:

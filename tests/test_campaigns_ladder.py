@@ -293,7 +293,7 @@ def test_what_was_claimed_when_its_enterprise_signed_may_leave_and_nothing_after
     items = desk.take(2)
     desk.sign(desk.signing(1))
     with desk.database.write() as session:
-        assert launching.pause(session, "drive") == {"claimed": 2, "queued": 0}
+        assert launching.pause(session, "drive") == {"claimed": 2, "queued": 0, "on_the_way": 0}
         launching.resume(session, "drive")
     deferred, accepted = items
     desk.record((deferred, Deferred(timedelta(0))), (accepted, Accepted("SM2")))

@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from letters import LETTER, addressed, codes, printed_codes, words
+from letters import (
+    LETTER,
+    addressed,
+    codes,
+    printed_codes,
+    words,
+    write_plain,
+)
 from sqlalchemy import select, update
 
 from outreach import cli, clock
@@ -30,6 +37,7 @@ Run = Callable[..., tuple[int, str, str]]
 @pytest.fixture
 def desk(database: Database, tmp_path: Path) -> Office:
     """Three enterprises in one town and one in another, all to be written to by letter."""
+    write_plain(tmp_path)
     desk = office(database, tmp_path)
     addressed(desk, 3)
     addressed(desk, town="观海卫镇")
@@ -179,7 +187,7 @@ def test_what_lies_in_the_envelope_is_counted_with_what_was_posted_and_the_sheet
     source = (Path(__file__).parent.parent / "templates" / "letter" / "open-letter.md").read_text("utf-8")
     head = '+++\ntitle = "公开信"\nenclosures = ["《宣传册》", "回执"]\nform = true\n+++\n'
     own = tmp_path / "templates" / "letter" / "own-letter.md"
-    own.parent.mkdir(parents=True)
+    own.parent.mkdir(parents=True, exist_ok=True)
     own.write_text(head + source.split("+++\n", 2)[2], "utf-8")
     desk.launch("other", goal={"pledge": PLEDGE}, steps=[{"channel": "letter", "template": "letter/own-letter"}])
     signed = desk.rows(Enterprise)[0].id

@@ -32,8 +32,8 @@ HOSTILE = ['#panic("x")', '#read("/etc/passwd")', "【】[]*_$", "**x**有限公
 
 def text(head: str = "", body: str = "", pledge: PledgeVersion | None = None) -> LetterText:
     source = templates.load("letter/open-letter", SETTINGS.template_folders).text
-    _fence, own, rest = source.split("+++\n", 2)
-    source = f"+++\n{own}{head}\n+++\n{body or rest}"
+    rest = source.split("+++\n", 2)[2]
+    source = f'+++\ntitle = "“无欠薪”公开信"\n{head}\n+++\n{body or rest}'
     layout = layouts.load("letter/letter", SETTINGS.template_folders).frozen()
     return documents.text_of(MessageText(name="letter/open-letter", source=source, signature="", layout=layout), COMMON, pledge=pledge)
 

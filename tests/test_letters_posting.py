@@ -23,6 +23,7 @@ from letters import (
     states,
     take,
     whole,
+    write_plain,
 )
 from sqlalchemy import delete, select, update
 
@@ -38,6 +39,7 @@ from outreach.reports import letters as lists
 @pytest.fixture
 def desk(database: Database, tmp_path: Path) -> Office:
     """Three letters are printed in batch 1 and one is in batch 2, of another town."""
+    write_plain(tmp_path)
     desk = office(database, tmp_path)
     addressed(desk, 3)
     addressed(desk, town="观海卫镇")

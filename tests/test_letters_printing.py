@@ -5,7 +5,23 @@ from datetime import timedelta
 
 import pytest
 from drive import Office, phone
-from letters import LETTER, addressed, batch_rows, chunk_rows, codes, finish, keep, letter_rows, make, print_all, printed_codes, states, take, whole
+from letters import (
+    LETTER,
+    addressed,
+    batch_rows,
+    chunk_rows,
+    codes,
+    finish,
+    keep,
+    letter_rows,
+    make,
+    plain_letter,  # noqa: F401
+    print_all,
+    printed_codes,
+    states,
+    take,
+    whole,
+)
 from sqlalchemy import update
 
 from outreach import clock
@@ -15,6 +31,8 @@ from outreach.database.tables import Campaign, Enterprise, Recipient
 from outreach.letters import batches, printing
 from outreach.worker.duty import Duty
 from outreach.worker.press import Press
+
+pytestmark = pytest.mark.usefixtures("plain_letter")
 
 
 @pytest.fixture

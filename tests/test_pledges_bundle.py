@@ -328,15 +328,22 @@ def test_one_changed_byte_anywhere_that_counts_is_found(new_sqlite: Callable[[],
     place = data.draw(st.sampled_from([place for place, byte in enumerate(raw) if byte not in b" \n"]))
     raw[place] ^= data.draw(st.sampled_from([1, 2, 4]))
     if name.endswith(("json", "jsonl")) and _same(bytes(raw), files[name]):
-        return  # the same document, written otherwise
+        return  # the same document, written otherwise; or a row that nobody erased is called by another number
     assert check(files | {name: bytes(raw)}) != []
 
 
 def _same(one: bytes, other: bytes) -> bool:
     try:
-        return bool(json.loads(one) == json.loads(other))
+        return bool(_unnumbered(json.loads(one)) == _unnumbered(json.loads(other)))
     except ValueError:
         return False
+
+
+def _unnumbered(document: Any) -> Any:
+    """Leave out the numbers of rows: each is only what a row is called. Those of erased rows stand in the entry that erased them."""
+    if not isinstance(document, list):
+        return document
+    return [{key: value for key, value in row.items() if key != "id"} if isinstance(row, dict) and "leaf" in row else row for row in document]
 
 
 # the commands

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from letters import write_plain
 from office import Stranger, until
 from test_pledge import GOAL
 
@@ -30,6 +31,7 @@ def letters_due(office: Stranger) -> None:
         writer.writerow(["企业名称", "镇街", "村社区", "地址", "联系人", "手机"])
         writer.writerows([f"示例第{n}鞋业有限公司", TOWNS[n % 3], f"第{n % 7}村", f"示例路{n}号", f"王建{n % 97}", f"138{n:08d}"] for n in range(LETTERS))
     office.ok("contacts", "import", str(path))
+    write_plain(office.home)
     campaign = office.campaign("drive", goal=GOAL)
     text = campaign.read_text("utf-8").split("[[step]]")[0]
     campaign.write_text(text + '[[step]]\nchannel = "letter"\ntemplate = "letter/open-letter"\n', "utf-8")
