@@ -19,6 +19,7 @@ import sqlalchemy
 from argon2 import PasswordHasher
 
 from outreach import i18n, settings
+from outreach.channels.wechat import tokens
 from outreach.database import upgrading
 from outreach.database.engine import Database
 from outreach.staff import accounts
@@ -91,6 +92,12 @@ def no_settings_of_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget the OUTREACH_* variables of whoever runs the tests."""
     for name in [name for name in os.environ if name.startswith(settings.PREFIX)]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def no_tokens_of_the_test_before() -> None:
+    """Forget WeChat's tokens: a server of this test may have the port, and the account, of another test's."""
+    tokens._shelves.clear()
 
 
 @pytest.fixture
