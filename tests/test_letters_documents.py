@@ -114,7 +114,7 @@ def test_what_pdftotext_reads_are_the_right_characters(tmp_path: Path) -> None:
 
 
 def test_a_letter_that_is_too_long_flows_over_numbers_its_pages_and_leaves_the_others_as_they_are() -> None:
-    long = paper("示" * 200, 1, fields={"enterprise": "示" * 1500, "contact": "张建国", "town": "逍林镇"})
+    long = paper("示" * 200, 1, fields={"enterprise": "示" * 1500, "enterprise_count": 1, "contact": "张建国", "town": "逍林镇"})
     made = chunk([paper(), long, paper(number=2)])
     assert made.pages == (1, 3, 1) and pages(made.content) == 5
     assert plain(made.content).count("示") > 1500

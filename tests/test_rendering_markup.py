@@ -146,6 +146,7 @@ def test_a_fault_is_named_with_its_file_and_line(source: str, error: type[Except
 SHIPPED = Path(__file__).parent.parent / "templates"
 FIELDS = {
     "enterprise": "示例鞋业有限公司",
+    "enterprise_count": 1,
     "contact": "张建国",
     "place": "示例市",
     "account": "示例人社",

@@ -1,5 +1,6 @@
 """Approve a plan: somebody else reads it, and says so with the code that stands for exactly that plan."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -78,8 +79,8 @@ def require_unchanged(session: Session, campaign: Campaign, settings: Settings) 
             continue  # what is sent was frozen with the plan
         if present.digest != digest:
             raise ApprovalVoid(what=template)
-    for name, digest in campaign.inputs.get("layouts", {}).items():
-        _require_same_layout(name, digest, settings)
+    for name, kept in campaign.inputs.get("layouts", {}).items():
+        _require_same_layout(name, kept, settings)
     _require_same_pledge(campaign, settings)
     if digests.of_settings(settings) != campaign.inputs["settings"]:
         raise ApprovalVoid(what="outreach.toml")
@@ -87,13 +88,14 @@ def require_unchanged(session: Session, campaign: Campaign, settings: Settings) 
         raise ApprovalVoid(what="the list of recipients")
 
 
-def _require_same_layout(name: str, digest: str, settings: Settings) -> None:
+def _require_same_layout(name: str, frozen: Mapping[str, str], settings: Settings) -> None:
     try:
-        present = layouts.load(name, settings.template_folders)
+        present = layouts.load(name, settings.template_folders).digests
     except NotFound:
         return  # what is printed was frozen with the plan
-    if present.digest != digest:
-        raise ApprovalVoid(what=f"{name}.typ")
+    changed = sorted(path for path in {*present, *frozen} if present.get(path) != frozen.get(path))
+    if changed:
+        raise ApprovalVoid(what=changed[0])
 
 
 def _require_same_pledge(campaign: Campaign, settings: Settings) -> None:

@@ -46,7 +46,7 @@ def _frozen_rows(session: Session, campaign_id: int) -> Iterator[bytes]:
 def inputs(draft: Draft) -> dict[str, Any]:
     """Return the digests of all that a plan is made from, to be compared again at launch."""
     templates = {template.name: template.digest for template in draft.templates}
-    layouts = {layout.name: layout.digest for layout in draft.layouts if layout}
+    layouts = {layout.name: layout.digests for layout in draft.layouts if layout}
     return {"definition": draft.definition.digest, "templates": templates, "layouts": layouts, "settings": of_settings(draft.settings)}
 
 

@@ -81,12 +81,13 @@ def render(office: Office, campaign: str, folder: Path, town: str | None, per_ba
         looked = batches.inspect(session, campaign, settings=office.settings, town=own, now=office.now())
     for proof in looked.proofs:
         printing.prove(proof, settings=office.settings)
+    if not dry_run:
+        _make_folder(folder)  # before any letter is taken
     made = _make(office, campaign, looked, town=own, per_batch=per_batch or PER_BATCH, limit=limit, dry_run=dry_run)
     written: list[dict[str, Any]] = []
     if office.settings.rehearsal:
         note(_("This is a rehearsal: do not post these letters, for nobody can sign with their codes once the office is in production."))
     if not dry_run:
-        _make_folder(folder)
         with office.database.read() as session:
             going = batches.open_batches(session, campaign, settings=office.settings, town=own)
         rests = _wait(office, campaign, going)

@@ -46,6 +46,8 @@ visitor_option = option("--visitor", metavar="NAME", help="Only those on this vi
 
 def _which(office: Office, *, town: str | None, visitor: str | None = None, **chosen: Any) -> Which:
     """Return which visits are meant: of this mode, and of the town of whoever signs in."""
+    with office.database.read() as session:
+        choice.require_town(session, town)
     which: Which = {"mode": office.settings.mode, "town": choice.town(office, town), **chosen}  # type: ignore[typeddict-item]
     if visitor:
         which["visitor"] = lists.visitor_name(visitor)

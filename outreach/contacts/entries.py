@@ -8,7 +8,7 @@ from outreach.contacts import cleaning
 from outreach.contacts.cleaning import Unclean
 from outreach.contacts.mapping import CONTACT_FIELDS, ENTERPRISE_FIELDS, MOST_CONTACTS, Layout, heading
 
-LIMITS = {"name": 120, "credit_code": 60, "address": 200, "phone": 60, "wechat": 64, "note": 2000}
+LIMITS = {"name": 200, "credit_code": 60, "address": 200, "phone": 60, "wechat": 64, "note": 2000}
 LIMIT = 60
 """Characters that a field holds; a letter prints an enterprise's name of 120 on two lines."""
 SUMS = frozenset({"合计", "总计", "小计", "共计", "合计:", "总计:", "小计:"})

@@ -19,7 +19,7 @@ class BatchUnknown(NotFound):
 
 
 class LettersUnknown(NotFound):
-    """No letter was printed with the code {codes}; compare it with the letter, or look for it: outreach letters batches --show BATCH"""
+    """No letter in a batch bears the code {codes}: compare it with the letter (outreach letters batches --show BATCH), or it was put back."""
 
 
 def batch(session: Session, number: int, *, settings: Settings, lock: bool = False) -> PrintBatch:

@@ -143,12 +143,12 @@ def missing(text: LetterText, papers: Sequence[Paper], *, settings: Settings) ->
 
 def labels(rows: Sequence[Addressee], *, settings: Settings, now: datetime) -> bytes:
     """Return the address labels of a batch, in its order, 3 × 8 to a page of A4."""
-    return documents.pdf(LABELS, _sender(settings) | {"rows": [_addressee(row) for row in rows]}, settings=settings, now=now)
+    return documents.pdf(LABELS, _sender(settings) | {"rows": [_addressee(row, settings) for row in rows]}, settings=settings, now=now)
 
 
 def envelopes(rows: Sequence[Addressee], *, settings: Settings, now: datetime) -> bytes:
     """Return the envelopes of a batch, in its order, one a page."""
-    return documents.pdf(ENVELOPES, _sender(settings) | {"rows": [_addressee(row) for row in rows]}, settings=settings, now=now)
+    return documents.pdf(ENVELOPES, _sender(settings) | {"rows": [_addressee(row, settings) for row in rows]}, settings=settings, now=now)
 
 
 def handover(batch: HandOver, *, settings: Settings, now: datetime) -> bytes:
@@ -241,6 +241,15 @@ def _sender(settings: Settings) -> dict[str, Any]:
     return {"office": settings.office_name, "hotline": settings.hotline}
 
 
-def _addressee(row: Addressee) -> dict[str, Any]:
-    texts = {key: visible(getattr(row, key)) for key in ("code", "enterprise", "person", "town", "address")}
-    return texts | {"place": row.place}
+def _addressee(row: Addressee, settings: Settings) -> dict[str, Any]:
+    texts = {key: visible(getattr(row, key)) for key in ("code", "enterprise", "person", "town")}
+    return texts | {"place": row.place, "address": visible(whole_address(row.address, town=row.town, place=settings.office_place))}
+
+
+def whole_address(address: str, *, town: str, place: str) -> str:
+    """Return an address with its town and city in front, where it says neither: lists of a town hold the street alone."""
+    if place and place in address:
+        return address
+    if town and town not in address:
+        address = town + address
+    return place + address

@@ -61,6 +61,11 @@ class Layout:
             whole.update(f"\0{path}\0{len(content)}\0".encode() + content)
         return whole.hexdigest()
 
+    @cached_property
+    def digests(self) -> dict[str, str]:
+        """The SHA-256 of each file, by its path."""
+        return {path: hashlib.sha256(content).hexdigest() for path, content in sorted(self.files.items())}
+
     def frozen(self) -> dict[str, str]:
         """Return the files as plain data, in base64, to be kept with a text."""
         return {path: base64.b64encode(content).decode() for path, content in sorted(self.files.items())}

@@ -35,7 +35,7 @@ def _carried_state(channel: str) -> Mapping[str, str]:
                 "queued": _("to be visited"),
                 "accepted": _("given to a visitor"),
                 "delivered": _("visited"),
-                "undelivered": _("nobody found"),
+                "undelivered": _("visited in vain"),
                 "skipped": _("not visited"),
             }
         case _:
