@@ -14,8 +14,9 @@ from outreach import clock
 from outreach.campaigns import launching, planning, proofs, trial
 from outreach.channels.base import Accepted, Receipt
 from outreach.database.paper_tables import Letter, PrintBatch
-from outreach.database.tables import Address, Contact, Delivery, Enterprise, Recipient
+from outreach.database.tables import Address, Campaign, Contact, Delivery, Enterprise, Recipient
 from outreach.outbox import carried
+from outreach.rendering import layouts
 
 LETTER = {"channel": "letter", "template": "letter/open-letter"}
 VISIT = {"channel": "visit"}
@@ -243,3 +244,14 @@ def test_who_was_spared_because_he_had_signed_is_not_called_unreached(desk: Offi
     desk.advance()
     desk.advance()
     assert standing(desk, "visit") == [("queued", None)]
+
+
+@pytest.mark.parametrize("layout", ['#read("/etc/passwd")', '#import "../../secrets/office_key": *', "#let x = ", '#panic("no")'])
+def test_a_layout_that_cannot_be_set_is_refused_at_plan_and_nothing_is_kept(desk: Office, layout: str) -> None:
+    addressed(desk, desk.enterprises(1))
+    own = desk.settings.home / "templates" / "letter" / "letter.typ"
+    own.parent.mkdir(parents=True)
+    own.write_text(layout, "utf-8")
+    with pytest.raises(layouts.LayoutBroken, match=r"letter/letter\.typ"):
+        desk.asking(steps=[LETTER])
+    assert desk.rows(Campaign) == []

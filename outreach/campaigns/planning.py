@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from outreach.campaigns import digests, drafts, figures, freezing, recurrence
+from outreach.campaigns import digests, drafts, figures, freezing, proofs, recurrence
 from outreach.campaigns.definition import Definition
 from outreach.campaigns.drafts import Draft
 from outreach.database import bulk
@@ -69,6 +69,8 @@ def plan(
     bulk.take_stock(session, Enterprise, Contact, Address, Recipient, RecipientContact, RecipientEnterprise)
     samples = figures.samples_of(session, campaign, link=draft.example_link, by_name="wechat" in draft.channels)
     _require_sendable(draft, samples)
+    for number in (number for number, layout in enumerate(draft.layouts, 1) if layout):
+        proofs.require_settable(session, campaign, number=number, samples=samples, settings=settings, now=now)
     campaign.digest = digests.digest(session, campaign)
     summary = figures.summary(session, campaign, draft, samples)
     warnings = [*drafts.late(definition, now=now), *drafts.waiting_for_a_font(unprintable, settings), *drafts.formless(draft)]

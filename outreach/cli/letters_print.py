@@ -20,6 +20,7 @@ from outreach.cli import report_choice as choice
 from outreach.cli.base import Group, Office, acting, option
 from outreach.cli.files import FileUnwritable, whole_file
 from outreach.cli.output import answer, command, note, require_document
+from outreach.cli.presses import Presses, press
 from outreach.errors import Refused, UsageError
 from outreach.i18n import gettext as _
 from outreach.letters import batches, directory, output, printing, pulling
@@ -36,6 +37,8 @@ SAY_EVERY = 5.0
 """Seconds between two lines of progress where stderr is no terminal."""
 STUCK = 30.0
 """Seconds without a letter after which this process sets them itself, though a worker lives."""
+BY_ITSELF = 600
+"""Letters that this process sets by itself; beyond that others help, one a core."""
 NAMED = 20
 """Codes that are named in a line; all of them stand in JSON."""
 
@@ -55,6 +58,7 @@ class _Rehearsed(Exception):
 def add_to(group: Group) -> None:
     """Add the verb to the group `letters`."""
     group.add_command(render)
+    group.add_command(press)
 
 
 @click.command("render", cls=Group.command_class)
@@ -146,8 +150,8 @@ def _make_folder(folder: Path) -> None:
 
 def _wait(office: Office, campaign: str, going: Sequence[int]) -> bool:
     """Wait until these batches are set, setting them here where no worker does; return whether the campaign rests and some are not."""
-    press, moved, open_ = Press(office.database, office.settings), time.monotonic(), -1
-    with _progress() as show:
+    own_press, moved, open_ = Press(office.database, office.settings), time.monotonic(), -1
+    with _progress() as show, Presses(office.settings) as presses:
         while True:
             with office.database.read() as session:
                 standing = printing.standing(session, going)
@@ -159,7 +163,10 @@ def _wait(office: Office, campaign: str, going: Sequence[int]) -> bool:
             if standing.open != open_:
                 moved, open_ = time.monotonic(), standing.open
             mine = not alive or time.monotonic() - moved > STUCK
-            if not (mine and press.set_next()):
+            if mine and standing.open > BY_ITSELF:
+                presses.keep_going()
+                time.sleep(LOOK)
+            elif not (mine and own_press.set_next()):
                 time.sleep(LOOK)
 
 
