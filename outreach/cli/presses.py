@@ -1,4 +1,4 @@
-"""Processes that set letters beside `letters render`, where no worker does: each sets a few chunks and ends, so that none grows large."""
+"""Processes that set letters beside `letters render`, where no worker does, one a core: each sets a few chunks and ends."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ from outreach.settings import Settings
 from outreach.worker.press import Press
 
 CHUNKS = 4
-"""Chunks that a process sets before it ends: what Typst remembers of each stays in memory until then (120 MB, measured)."""
+"""Chunks that a process sets before it ends: whatever becomes of who started it, it goes on for seconds only."""
 AT_MOST = 4
 """Processes at once, on a machine of many cores."""
 
