@@ -157,6 +157,7 @@ def _wait(office: Office, campaign: str, going: Sequence[int]) -> bool:
                 standing = printing.standing(session, going)
                 resting = batches.campaign(session, campaign, settings=office.settings).state == "paused"
                 alive = workers.lives(session, now=office.now())
+                free = printing.waits(session, settings=office.settings)
             show(standing.letters - standing.open, standing.letters)
             if not standing.batches or resting:
                 return bool(standing.batches)
@@ -164,7 +165,8 @@ def _wait(office: Office, campaign: str, going: Sequence[int]) -> bool:
                 moved, open_ = time.monotonic(), standing.open
             mine = not alive or time.monotonic() - moved > STUCK
             if mine and standing.open > BY_ITSELF:
-                presses.keep_going()
+                if free:  # else all is in somebody's hands, or in those of one who died: then his lease runs out
+                    presses.keep_going()
                 time.sleep(LOOK)
             elif not (mine and own_press.set_next()):
                 time.sleep(LOOK)
