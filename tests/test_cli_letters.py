@@ -282,7 +282,7 @@ def test_ctrl_c_lets_go_of_what_is_being_set_and_the_same_command_goes_on(desk: 
     while process.poll() is None and not desk.rows(PrintBatch):
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
-    assert process.returncode in (130, 0)
+    _out, err = process.communicate(timeout=60)
+    assert process.returncode in (130, 0), err
     done = subprocess.run(words_, env=environment, cwd=tmp_path, capture_output=True, timeout=60, check=True)
     assert sum(one["letters"] for one in json.loads(done.stdout)["batches"]) == 4

@@ -12,7 +12,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
 from sqlalchemy.orm import Session
 
 from outreach.database.types import EPOCH
-from outreach.errors import Misconfigured, Unavailable
+from outreach.errors import Misconfigured, OutreachError, Unavailable
 
 BUSY_SECONDS = 60
 """How long a writer waits for another process's transaction on SQLite before it gives up."""
@@ -63,14 +63,21 @@ class Database:
     def _reachable(self) -> Iterator[None]:
         try:
             yield
-        except OperationalError as error:
-            if "no such table" in str(error) or "readonly" in str(error):
-                raise
-            raise DatabaseUnreachable(where=self._where(), why=_first_line(error)) from error
         except DatabaseError as error:
-            if type(error) is not DatabaseError:
-                raise  # what a statement did wrong is told as it is
-            raise NoDatabase(where=self._where(), why=_first_line(error)) from error
+            if _interrupted(error):
+                raise KeyboardInterrupt from error
+            told = self._told(error)
+            if told is error:
+                raise
+            raise told from error
+
+    def _told(self, error: DatabaseError) -> OutreachError | DatabaseError:
+        """Return what to say of an error; what a statement did wrong is told as it is."""
+        if isinstance(error, OperationalError) and "no such table" not in str(error) and "readonly" not in str(error):
+            return DatabaseUnreachable(where=self._where(), why=_first_line(error))
+        if type(error) is DatabaseError:
+            return NoDatabase(where=self._where(), why=_first_line(error))
+        return error
 
     def _where(self) -> str:
         return make_url(self.url).render_as_string()
@@ -78,6 +85,18 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+
+def _interrupted(error: BaseException | None) -> bool:
+    """Whether an error came of Ctrl-C: a connection that is left in the middle of a statement complains of that when it is given back."""
+    seen: list[BaseException | None] = [error]
+    while seen:
+        found = seen.pop()
+        if isinstance(found, KeyboardInterrupt):
+            return True
+        if found is not None:
+            seen += [found.__cause__, found.__context__]
+    return False
 
 
 def _first_line(error: DatabaseError) -> str:
